@@ -1,0 +1,230 @@
+//! The binary formats of CIFAR-10 and CIFAR-100: memory-mapped, checked, decoded.
+//!
+//! A file is a run of records, a record one or two label bytes and 3072 pixel bytes: 1024 red, 1024 green, 1024 blue, each
+//! plane row by row. The notebook's order is (row, column, channel), so decoding interleaves the planes once, and nothing
+//! later has to. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use byteorder::ReadBytesExt;
+use clap::ValueEnum;
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Complaint, Error, Result};
+
+/// Bytes of one image: 32 rows × 32 columns × 3 channels. The D of every formula.
+pub const PIXELS: usize = 3072;
+const PLANE: usize = PIXELS / 3;
+
+/// Which data set, and which of its labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// CIFAR-10: 10 classes
+    #[default]
+    Cifar10,
+    /// CIFAR-100 with its 100 fine labels
+    Cifar100,
+    /// CIFAR-100 with its 20 coarse labels
+    #[value(name = "cifar100-coarse")]
+    #[serde(rename = "cifar100-coarse")]
+    Cifar100Coarse,
+}
+
+impl Format {
+    /// Name in text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 | Self::Cifar100Coarse => "CIFAR-100",
+        }
+    }
+
+    /// The folder that the official archive unpacks to.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "cifar-10-batches-bin",
+            Self::Cifar100 | Self::Cifar100Coarse => "cifar-100-binary",
+        }
+    }
+
+    /// Number of classes, C.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Cifar10 => 10,
+            Self::Cifar100 => 100,
+            Self::Cifar100Coarse => 20,
+        }
+    }
+
+    /// Files of the training images, in order.
+    pub fn training_files(self) -> &'static [&'static str] {
+        match self {
+            Self::Cifar10 => {
+                &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"]
+            }
+            Self::Cifar100 | Self::Cifar100Coarse => &["train.bin"],
+        }
+    }
+
+    /// File of the test images.
+    pub fn test_file(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "test_batch.bin",
+            Self::Cifar100 | Self::Cifar100Coarse => "test.bin",
+        }
+    }
+
+    /// Images in each official training file.
+    pub fn rows_per_training_file(self) -> usize {
+        match self {
+            Self::Cifar10 => 10_000,
+            Self::Cifar100 | Self::Cifar100Coarse => 50_000,
+        }
+    }
+
+    /// Images in the official test file.
+    pub fn rows_of_test_file(self) -> usize {
+        10_000
+    }
+
+    /// Label bytes of a record.
+    fn label_bytes(self) -> usize {
+        match self {
+            Self::Cifar10 => 1,
+            Self::Cifar100 | Self::Cifar100Coarse => 2, // coarse, fine
+        }
+    }
+
+    /// Bytes of a record.
+    pub fn record_bytes(self) -> usize {
+        self.label_bytes() + PIXELS
+    }
+
+    /// `directory` itself, or the official archive's folder in it where only that holds the files.
+    pub fn locate(self, directory: &Path) -> PathBuf {
+        let nested = directory.join(self.folder());
+        if !directory.join(self.test_file()).exists() && nested.is_dir() { nested } else { directory.to_path_buf() }
+    }
+}
+
+/// Images and labels of one or more files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// (rows, D), row-major; each row (row, column, channel).
+    pub pixels: Vec<u8>,
+    /// (rows), each below the number of classes.
+    pub labels: Vec<u8>,
+}
+
+/// Maps the file, checks its size and every label, decodes it, and drops the map. Returns the file's SHA-256 too.
+///
+/// The map lives only as long as this call: a file that shrinks under a map kills the process that reads it.
+///
+/// # Errors
+/// The file is missing or unreadable, is not exactly `rows` records long, or holds a label that its format does not have.
+pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32])> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let expected = format!("one of the files of {} (binary version)", format.name());
+            return Err(Error::content(path, expected, "no such file", restore(format)));
+        }
+        other => other.map_err(Error::io("open it", path))?,
+    };
+    let metadata = file.metadata().map_err(Error::io("read its size", path))?;
+    let (record, expected_bytes) = (format.record_bytes(), rows * format.record_bytes());
+    if !metadata.is_file() {
+        return Err(Error::content(path, "a file", "a directory or device", restore(format)));
+    }
+    if metadata.len() != expected_bytes as u64 {
+        let bytes = metadata.len() as usize;
+        let found = match (bytes, bytes % record) {
+            (0, _) => "an empty file".to_owned(),
+            (_, 0) => format!("{bytes} bytes ({} records)", bytes / record),
+            (_, rest) => format!("{bytes} bytes ({} records and {rest} bytes)", bytes / record),
+        };
+        let expected = format!("{expected_bytes} bytes ({rows} records of {record})");
+        return Err(Error::content(path, expected, found, restore(format)));
+    }
+    #[allow(unsafe_code)]
+    // SAFETY: the map is read-only and private to this call. Should another process shrink the file within these
+    // milliseconds the process gets SIGBUS; nothing in memory is at risk.
+    let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map it", path))?;
+    let images = decode(&map, format, path)?;
+    Ok((images, Sha256::digest(&map).into()))
+}
+
+/// Decodes whole records.
+fn decode(bytes: &[u8], format: Format, path: &Path) -> Result<Images> {
+    let (record, rows) = (format.record_bytes(), bytes.len() / format.record_bytes());
+    let mut images = Images { pixels: vec![0; rows * PIXELS], labels: Vec::with_capacity(rows) };
+    for (row, (mut source, target)) in
+        bytes.chunks_exact(record).zip(images.pixels.chunks_exact_mut(PIXELS)).enumerate()
+    {
+        let mut label = read_label(&mut source, path)?;
+        if format == Format::Cifar100 {
+            label = read_label(&mut source, path)?;
+        }
+        if usize::from(label) >= format.classes() {
+            let place = format!("{}: record {row} (byte {})", path.display(), row * record);
+            let expected = format!("a label from 0 to {}", format.classes() - 1);
+            return Err(Error::Content(Complaint::new(place, expected, label.to_string(), restore(format))));
+        }
+        images.labels.push(label);
+        let planes = &bytes[row * record + format.label_bytes()..(row + 1) * record];
+        let (red, rest) = planes.split_at(PLANE);
+        let (green, blue) = rest.split_at(PLANE);
+        for ((pixel, &r), (&g, &b)) in target.chunks_exact_mut(3).zip(red).zip(green.iter().zip(blue)) {
+            pixel.copy_from_slice(&[r, g, b]);
+        }
+    }
+    Ok(images)
+}
+
+fn read_label(source: &mut &[u8], path: &Path) -> Result<u8> {
+    source.read_u8().map_err(Error::io("read a label", path))
+}
+
+/// What to do about damaged files.
+fn restore(format: Format) -> String {
+    let flag = if format == Format::Cifar10 { "" } else { " --dataset cifar100" };
+    format!("restore the official files (`mlpgrid fetch{flag}`), or make a stand-in (`mlpgrid synth`)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records whose pixel bytes count up within a record, under the given label bytes.
+    fn records(labels: &[&[u8]]) -> Vec<u8> {
+        labels.iter().flat_map(|label| label.iter().copied().chain((0..PIXELS).map(|i| (i / 12) as u8))).collect()
+    }
+
+    #[test]
+    fn planes_become_row_column_channel() {
+        let images = decode(&records(&[&[3]]), Format::Cifar10, Path::new("x")).expect("decodes");
+        assert_eq!(images.labels, [3]);
+        let at = |row: usize, column: usize, channel: usize| images.pixels[(row * 32 + column) * 3 + channel];
+        let byte = |channel: usize, row: usize, column: usize| ((channel * 1024 + row * 32 + column) / 12) as u8;
+        for (row, column, channel) in [(0, 0, 0), (0, 0, 2), (0, 31, 1), (17, 5, 0), (31, 31, 2)] {
+            assert_eq!(at(row, column, channel), byte(channel, row, column));
+        }
+    }
+
+    #[test]
+    fn cifar_100_takes_the_label_that_was_asked_for() {
+        let bytes = records(&[&[19, 99], &[0, 7]]);
+        let path = Path::new("x");
+        assert_eq!(decode(&bytes, Format::Cifar100, path).expect("fine").labels, [99, 7]);
+        assert_eq!(decode(&bytes, Format::Cifar100Coarse, path).expect("coarse").labels, [19, 0]);
+    }
+
+    #[test]
+    fn a_label_out_of_range_names_its_record_and_byte() {
+        let error = decode(&records(&[&[9], &[10]]), Format::Cifar10, Path::new("x.bin")).expect_err("label 10");
+        assert!(error.to_string().starts_with("x.bin: record 1 (byte 3073): expected a label from 0 to 9, found 10"));
+    }
+}

@@ -1,0 +1,241 @@
+//! The three splits, their mean image and their fingerprint: one read-only copy that every worker shares.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::cifar::{self, Format, Images, PIXELS};
+use super::synthetic::Manifest;
+use crate::error::{Error, Result};
+
+/// Which data, and how many rows of each split. What is left out is resolved when the files are read: `val` is 1,000 rows
+/// or a tenth of the training images, whichever is fewer; `train` all other training images; `test` all test images.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Data set and labels
+    #[arg(long, value_enum, default_value_t)]
+    pub dataset: Format,
+    /// Training rows: the first of the training images [default: all that validation leaves; 49000 of CIFAR-10]
+    #[arg(long, value_name = "ROWS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
+    /// Validation rows: the last of the training images [default: 1000, at most a tenth of them]
+    #[arg(long, value_name = "ROWS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<usize>,
+    /// Test rows: the first of the test images [default: all]
+    #[arg(long = "test-rows", value_name = "ROWS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<usize>,
+}
+
+/// Names one of the three splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What the network learns from.
+    Train,
+    /// What chooses between networks. Cut from the end of the training images, so that it stays the same images when
+    /// `train` shrinks.
+    Val,
+    /// What reports on the chosen network, once.
+    Test,
+}
+
+/// Rows of a split, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// (rows, D), row-major.
+    pub pixels: &'a [u8],
+    /// (rows).
+    pub labels: &'a [u8],
+}
+
+impl Rows<'_> {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Images, labels and mean image in memory.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    training: Images,
+    test: Images,
+    sizes: [usize; 3],
+    /// Mean of the training split, (D), exact sums divided once.
+    pub mean: Vec<f64>,
+    /// As asked for, with the sizes that were found.
+    pub config: DataConfig,
+    /// Hash of the files, the split and the preprocessing: 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// Where the files are.
+    pub directory: PathBuf,
+    /// Whether `mlpgrid synth` made them.
+    pub is_synthetic: bool,
+}
+
+impl Dataset {
+    /// Reads the files in `directory` (or in the official archive's folder inside it).
+    ///
+    /// # Errors
+    /// A file is missing, damaged or unreadable ([`cifar::read`]), or a split asks for more rows than there are.
+    pub fn load(directory: &Path, config: &DataConfig) -> Result<Self> {
+        let format = config.dataset;
+        let directory = format.locate(directory);
+        if !directory.is_dir() {
+            let expected = format!("a directory with the files of {} (binary version)", format.name());
+            let found = if directory.exists() { "a file" } else { "no such directory" };
+            let remedy = "give it with --data or CIFAR10_DIR, or make one with `mlpgrid fetch` or `mlpgrid synth`";
+            return Err(Error::content(&directory, expected, found, remedy));
+        }
+        let manifest = Manifest::read(&directory)?;
+        let rows_of = |official: usize| manifest.as_ref().map_or(official, |manifest| manifest.rows_per_file);
+        let test = (format.test_file(), rows_of(format.rows_of_test_file()));
+        let files = format.training_files().iter().map(|&file| (file, rows_of(format.rows_per_training_file())));
+        let files: Vec<_> = files.chain([test]).collect();
+        let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
+        let mut parts = files.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+
+        let mut hash = Sha256::new();
+        for (_, digest) in &parts {
+            hash.update(digest);
+        }
+        let test = parts.pop().map(|(images, _)| images).unwrap_or(Images { pixels: vec![], labels: vec![] });
+        let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
+        let config = resolve(config, training.labels.len(), test.labels.len())?;
+        let sizes = [config.train, config.val, config.test].map(Option::unwrap_or_default);
+        hash.update(format!("{:?} {sizes:?} mean", config.dataset));
+        let mean = mean_image(&training.pixels[..sizes[0] * PIXELS]);
+        let fingerprint = hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            text
+        });
+        Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic: manifest.is_some() })
+    }
+
+    /// The rows of a split.
+    pub fn rows(&self, split: Split) -> Rows<'_> {
+        let [train, val, test] = self.sizes;
+        let (images, range) = match split {
+            Split::Train => (&self.training, 0..train),
+            Split::Val => (&self.training, self.training.labels.len() - val..self.training.labels.len()),
+            Split::Test => (&self.test, 0..test),
+        };
+        Rows { pixels: &images.pixels[range.start * PIXELS..range.end * PIXELS], labels: &images.labels[range] }
+    }
+
+    /// D, the number of inputs.
+    pub fn inputs(&self) -> usize {
+        PIXELS
+    }
+
+    /// C, the number of classes.
+    pub fn classes(&self) -> usize {
+        self.config.dataset.classes()
+    }
+
+    /// Names of the classes where the directory lists them, one a line.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        let file = match self.config.dataset {
+            Format::Cifar10 => "batches.meta.txt",
+            Format::Cifar100 => "fine_label_names.txt",
+            Format::Cifar100Coarse => "coarse_label_names.txt",
+        };
+        let text = fs::read_to_string(self.directory.join(file)).ok()?;
+        let names: Vec<String> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        (names.len() == self.classes()).then_some(names)
+    }
+}
+
+/// One run of memory for all training images.
+fn concatenate(mut parts: Vec<Images>) -> Images {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let rows = parts.iter().map(|part| part.labels.len()).sum();
+    let mut all = Images { pixels: Vec::with_capacity(rows * PIXELS), labels: Vec::with_capacity(rows) };
+    for part in parts {
+        all.pixels.extend_from_slice(&part.pixels);
+        all.labels.extend_from_slice(&part.labels);
+    }
+    all
+}
+
+/// Fills in the sizes that were left out, and checks those that were given.
+fn resolve(config: &DataConfig, training: usize, test: usize) -> Result<DataConfig> {
+    let val = config.val.unwrap_or_else(|| 1000.min(training / 10).max(1));
+    let train = config.train.unwrap_or(training.saturating_sub(val));
+    let test_rows = config.test.unwrap_or(test);
+    let check = |name: &str, rows: usize, most: usize, of: &str| {
+        let expected = format!("1 to {most} rows (there are {of})");
+        if (1..=most).contains(&rows) {
+            return Ok(());
+        }
+        Err(Error::usage(
+            format!("data split `{name}`"),
+            expected,
+            rows.to_string(),
+            "ask for fewer rows, or at least one",
+        ))
+    };
+    check("val", val, training.saturating_sub(1), &format!("{training} training images"))?;
+    check("train", train, training - val, &format!("{training} training images, {val} of them for validation"))?;
+    check("test", test_rows, test, &format!("{test} test images"))?;
+    Ok(DataConfig { dataset: config.dataset, train: Some(train), val: Some(val), test: Some(test_rows) })
+}
+
+/// Mean over rows of a (rows, D) matrix of bytes: sums of integers are exact, so only the division rounds.
+fn mean_image(pixels: &[u8]) -> Vec<f64> {
+    let mut sums = vec![0_u64; PIXELS];
+    for row in pixels.chunks_exact(PIXELS) {
+        for (sum, &pixel) in sums.iter_mut().zip(row) {
+            *sum += u64::from(pixel);
+        }
+    }
+    let rows = (pixels.len() / PIXELS) as f64;
+    sums.into_iter().map(|sum| sum as f64 / rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notebooks_split_is_the_default_of_the_official_files() {
+        let resolved = resolve(&DataConfig::default(), 50_000, 10_000).expect("fits");
+        assert_eq!((resolved.train, resolved.val, resolved.test), (Some(49_000), Some(1000), Some(10_000)));
+    }
+
+    #[test]
+    fn a_split_larger_than_the_data_is_refused_by_name() {
+        let config = DataConfig { train: Some(49_500), ..DataConfig::default() };
+        let error = resolve(&config, 50_000, 10_000).expect_err("too many");
+        assert!(error.to_string().contains("`train`: expected 1 to 49000 rows"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        let config = DataConfig { val: Some(0), ..DataConfig::default() };
+        assert!(resolve(&config, 50_000, 10_000).is_err());
+    }
+
+    #[test]
+    fn the_mean_image_is_the_mean_of_each_pixel() {
+        let mut pixels = vec![0; 3 * PIXELS];
+        pixels[5] = 1;
+        pixels[PIXELS + 5] = 2;
+        pixels[2 * PIXELS + 5] = 255;
+        let mean = mean_image(&pixels);
+        assert_eq!(mean[5], 86.0);
+        assert_eq!(mean[4], 0.0);
+    }
+}

@@ -1,0 +1,36 @@
+//! Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix
+//! multiply.
+//!
+//! The rooms, in the order in which data flows; a module uses only those above it:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`error`] | what can go wrong, in words that say what to do |
+//! | [`files`] | files that survive a crash |
+//! | [`blas`] | all that knows OpenBLAS |
+//! | [`random`] | the named, seeded streams behind every draw |
+//! | [`real`] | f32 and f64 |
+//! | [`data`] | pixels: formats, splits, minibatches, synthetic sets, downloads |
+//! | [`model`] | mathematics, and models in and out of files |
+//! | [`train`] | one cohort from its first iteration to its last |
+//! | [`sweep`] | many trials: search space, workers, results that survive |
+//! | [`report`] | what people look at |
+//! | [`cli`] | one file a command |
+
+// Nothing is linked without this line: ndarray calls BLAS, this crate brings it.
+extern crate blas_src as _;
+
+pub mod blas;
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod files;
+pub mod model;
+pub mod random;
+pub mod real;
+pub mod report;
+pub mod sweep;
+pub mod train;
+pub mod version;
+
+pub use error::{Error, Result};

@@ -1,0 +1,9 @@
+//! Mathematics: the network, many of them side by side, and models in and out of files.
+
+pub mod checkpoint;
+pub mod cohort;
+pub mod hyperparameters;
+pub mod two_layer_net;
+
+pub use hyperparameters::{CheckedHyperparameters, Hyperparameters};
+pub use two_layer_net::TwoLayerNet;

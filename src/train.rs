@@ -1,0 +1,366 @@
+//! One cohort from its first iteration to its last: minibatches, learning-rate decay, accuracies, history, divergence.
+//!
+//! The order of an iteration is the notebook's: draw a minibatch, take the loss, update; where an epoch begins (iteration 0
+//! included), measure accuracies after that update, then decay the learning rate.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::minibatch::{Minibatch, Sampler};
+use crate::data::{Dataset, Split, dataset::Rows};
+use crate::model::cohort::{Cohort, Scratch};
+use crate::model::{CheckedHyperparameters, TwoLayerNet};
+use crate::random::{self, Purpose};
+use crate::real::Real;
+
+/// Rows of a minibatch at evaluation. The number of rows in a product shows in the last bits, so it is one number everywhere.
+const EVALUATION_ROWS: usize = 250;
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All iterations done.
+    Complete,
+    /// The loss was no longer a finite number.
+    Diverged,
+    /// The program failed at it.
+    Failed,
+}
+
+impl Status {
+    /// As it stands in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is measured where an epoch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochPoint {
+    /// Epoch, from 0.
+    pub epoch: usize,
+    /// Iteration, from 0.
+    pub iteration: usize,
+    /// Loss with penalty on this iteration's minibatch, before the update.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f64,
+    /// Accuracy on this minibatch, after the update.
+    pub train_accuracy: f64,
+    /// Accuracy on the validation split, after the update.
+    pub val_accuracy: f64,
+}
+
+/// A trial's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// Validation accuracy after the last iteration, a fraction; none if it diverged.
+    pub val_accuracy: Option<f64>,
+    /// Loss of the first iteration.
+    pub first_loss: Option<f64>,
+    /// Loss of the last iteration; none if it diverged.
+    pub final_loss: Option<f64>,
+    /// Minibatch accuracy where the last epoch began.
+    pub train_accuracy: Option<f64>,
+    /// Updates done.
+    pub iterations: usize,
+    /// The iteration whose loss was not finite.
+    pub diverged_at: Option<usize>,
+    /// One point an epoch.
+    pub curve: Vec<EpochPoint>,
+}
+
+/// Which losses are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Those where an epoch begins: a loss with its penalty costs a pass over the weights.
+    Epochs,
+    /// Every iteration's.
+    EveryIteration,
+}
+
+/// Told what happens while a cohort trains.
+pub trait Observer<T> {
+    /// So many trials have done one more iteration.
+    fn iterated(&mut self, _trials: usize) {}
+
+    /// The loss of a trial at an iteration, where [`Detail`] asks for it.
+    fn loss(&mut self, _trial: usize, _iteration: usize, _loss: f64, _learning_rate: f64) {}
+
+    /// A trial began an epoch.
+    fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {}
+
+    /// A trial ended; a diverged one leaves no network.
+    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64);
+}
+
+/// Trains trials that share seed, batch size and sampling, in lockstep, and tells `observer`.
+///
+/// # Panics
+/// The trials do not share them, or there are none.
+pub fn train<T: Real>(
+    data: &Dataset,
+    trials: &[CheckedHyperparameters],
+    detail: Detail,
+    observer: &mut dyn Observer<T>,
+) {
+    let mut training = Training::new(data, trials);
+    while !training.running.is_empty() {
+        training.iterate(detail, observer);
+    }
+}
+
+/// A trial on its way.
+struct Running<'a> {
+    /// Its number among those the cohort began with.
+    trial: usize,
+    hyperparameters: &'a CheckedHyperparameters,
+    first_loss: Option<f64>,
+    curve: Vec<EpochPoint>,
+    /// Its share of the time since the cohort began.
+    seconds: f64,
+}
+
+/// A cohort, where it stands, and the buffers that it works in. Member k of the cohort is `running[k]`.
+struct Training<'a, T> {
+    data: &'a Dataset,
+    iteration: usize,
+    iterations_per_epoch: usize,
+    running: Vec<Running<'a>>,
+    cohort: Cohort<T>,
+    sampler: Sampler,
+    /// When the members' share of time was last counted.
+    counted: Instant,
+    // Buffers, allocated once.
+    mean: Vec<T>,
+    rows: Vec<u32>,
+    batch: Minibatch<T>,
+    scratch: Scratch<T>,
+    evaluation: Evaluation<T>,
+    losses: Vec<f64>,
+    train_accuracies: Vec<f64>,
+    val_accuracies: Vec<f64>,
+}
+
+impl<'a, T: Real> Training<'a, T> {
+    fn new(data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
+        let shared = &trials[0];
+        let key = |h: &CheckedHyperparameters| (h.seed, h.batch_size, h.sampling);
+        assert!(trials.iter().all(|trial| key(trial) == key(shared)), "trials of a cohort share their minibatches");
+        let train_rows = data.rows(Split::Train).len();
+        let cohort = Cohort::new(trials.iter().map(|h| (first_network(data, h), h.l2, h.learning_rate)).collect());
+        let begin = |(trial, hyperparameters)| Running {
+            trial,
+            hyperparameters,
+            first_loss: None,
+            curve: vec![],
+            seconds: 0.0,
+        };
+        Self {
+            data,
+            iteration: 0,
+            iterations_per_epoch: shared.iterations_per_epoch(train_rows),
+            running: trials.iter().enumerate().map(begin).collect(),
+            sampler: Sampler::new(shared.seed, shared.sampling, train_rows),
+            counted: Instant::now(),
+            mean: data.mean.iter().map(|&value| T::from_f64(value)).collect(),
+            rows: vec![0; shared.batch_size],
+            batch: Minibatch::new(shared.batch_size, data.inputs()),
+            scratch: cohort.scratch(shared.batch_size),
+            evaluation: Evaluation::new(&cohort, data.inputs()),
+            losses: vec![0.0; trials.len()],
+            train_accuracies: vec![0.0; trials.len()],
+            val_accuracies: vec![0.0; trials.len()],
+            cohort,
+        }
+    }
+
+    /// One iteration of every member, and the end of those that diverged or are complete.
+    fn iterate(&mut self, detail: Detail, observer: &mut dyn Observer<T>) {
+        self.sampler.draw(&mut self.rows);
+        let rows = self.rows.iter().map(|&row| row as usize);
+        self.batch.gather(self.data.rows(Split::Train), &self.mean, rows);
+
+        let iteration = self.iteration;
+        let epoch_begins = iteration % self.iterations_per_epoch == 0;
+        let is_last = |run: &Running<'_>| iteration + 1 == run.hyperparameters.iterations;
+        let some_end = self.running.iter().any(is_last);
+        // A loss with its penalty costs a pass over the weights, so it is taken only where it is kept.
+        let keep_losses = detail == Detail::EveryIteration || epoch_begins || some_end;
+        let penalty = |member| if keep_losses { self.cohort.penalty(member) } else { 0.0 };
+        let penalties: Vec<f64> = (0..self.running.len()).map(penalty).collect();
+        self.cohort.iterate(&self.batch, &mut self.scratch, &mut self.losses);
+        observer.iterated(self.running.len());
+        for (loss, penalty) in self.losses.iter_mut().zip(&penalties) {
+            *loss += penalty;
+        }
+        self.drop_diverged(observer);
+
+        for (member, run) in self.running.iter_mut().enumerate() {
+            let loss = self.losses[member];
+            run.first_loss.get_or_insert(loss);
+            if detail == Detail::EveryIteration {
+                observer.loss(run.trial, iteration, loss, self.cohort.learning_rate(member));
+            }
+        }
+        if epoch_begins {
+            self.begin_epoch(observer);
+        }
+        if some_end {
+            self.end_complete(observer);
+        }
+        self.iteration += 1;
+    }
+
+    /// Accuracies after this iteration's update, then the decay of the learning rates.
+    fn begin_epoch(&mut self, observer: &mut dyn Observer<T>) {
+        self.evaluation.accuracies_of_batch(&self.cohort, &self.batch, &mut self.scratch, &mut self.train_accuracies);
+        let val = self.data.rows(Split::Val);
+        self.evaluation.accuracies(&self.cohort, val, &self.mean, &mut self.val_accuracies);
+        for (member, run) in self.running.iter_mut().enumerate() {
+            let point = EpochPoint {
+                epoch: self.iteration / self.iterations_per_epoch,
+                iteration: self.iteration,
+                loss: self.losses[member],
+                learning_rate: self.cohort.learning_rate(member),
+                train_accuracy: self.train_accuracies[member],
+                val_accuracy: self.val_accuracies[member],
+            };
+            observer.epoch(run.trial, &point);
+            run.curve.push(point);
+            self.cohort.decay_learning_rate(member, run.hyperparameters.learning_rate_decay);
+        }
+    }
+
+    fn drop_diverged(&mut self, observer: &mut dyn Observer<T>) {
+        if self.losses[..self.running.len()].iter().all(|loss| loss.is_finite()) {
+            return;
+        }
+        let diverged: Vec<bool> = self.losses.iter().map(|loss| !loss.is_finite()).collect();
+        for run in self.leave(&diverged) {
+            let outcome = Outcome {
+                status: Status::Diverged,
+                val_accuracy: None,
+                first_loss: run.first_loss,
+                final_loss: None,
+                train_accuracy: None,
+                iterations: self.iteration,
+                diverged_at: Some(self.iteration),
+                curve: run.curve,
+            };
+            observer.ended(run.trial, outcome, None, run.seconds);
+        }
+    }
+
+    fn end_complete(&mut self, observer: &mut dyn Observer<T>) {
+        let val = self.data.rows(Split::Val);
+        self.evaluation.accuracies(&self.cohort, val, &self.mean, &mut self.val_accuracies);
+        let done: Vec<bool> =
+            self.running.iter().map(|run| self.iteration + 1 == run.hyperparameters.iterations).collect();
+        let of_done = |values: &[f64]| -> Vec<f64> {
+            values.iter().zip(&done).filter(|(_, done)| **done).map(|(&value, _)| value).collect()
+        };
+        let (accuracies, losses) = (of_done(&self.val_accuracies), of_done(&self.losses));
+        let members = (0..done.len()).filter(|&member| done[member]);
+        let networks: Vec<_> = members.map(|member| self.cohort.network(member)).collect();
+        for (((run, network), val_accuracy), loss) in
+            self.leave(&done).into_iter().zip(networks).zip(accuracies).zip(losses)
+        {
+            let outcome = Outcome {
+                status: Status::Complete,
+                val_accuracy: Some(val_accuracy),
+                first_loss: run.first_loss,
+                final_loss: Some(loss),
+                train_accuracy: run.curve.last().map(|point| point.train_accuracy),
+                iterations: self.iteration + 1,
+                diverged_at: None,
+                curve: run.curve,
+            };
+            observer.ended(run.trial, outcome, Some(network), run.seconds);
+        }
+    }
+
+    /// Takes the members that `leaves` names out of the cohort, and returns them.
+    fn leave(&mut self, leaves: &[bool]) -> Vec<Running<'a>> {
+        let share = self.counted.elapsed().as_secs_f64() / self.running.len() as f64;
+        self.counted = Instant::now();
+        self.running.iter_mut().for_each(|run| run.seconds += share);
+        self.cohort.retain(|member| !leaves[member]);
+        let mut leaves_of = leaves.iter();
+        self.losses.retain(|_| leaves_of.next() != Some(&true));
+        let (left, stayed) = std::mem::take(&mut self.running)
+            .into_iter()
+            .enumerate()
+            .partition::<Vec<_>, _>(|(member, _)| leaves[*member]);
+        self.running = stayed.into_iter().map(|(_, run)| run).collect();
+        left.into_iter().map(|(_, run)| run).collect()
+    }
+}
+
+/// The network that a trial starts from: drawn for its seed and shape alone.
+fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters) -> TwoLayerNet<T> {
+    let mut stream = random::stream(h.seed, Purpose::Init, 0);
+    TwoLayerNet::random(data.inputs(), h.hidden, data.classes(), h.weight_scale, &mut stream)
+}
+
+/// Buffers for measuring accuracy.
+pub struct Evaluation<T> {
+    batch: Minibatch<T>,
+    scratch: Scratch<T>,
+    correct: Vec<usize>,
+}
+
+impl<T: Real> Evaluation<T> {
+    /// Room for the networks of `cohort`, of `inputs` inputs.
+    pub fn new(cohort: &Cohort<T>, inputs: usize) -> Self {
+        let batch = Minibatch::new(EVALUATION_ROWS, inputs);
+        Self { batch, scratch: cohort.scratch(EVALUATION_ROWS), correct: vec![0; cohort.len()] }
+    }
+
+    /// The accuracy of each member of `cohort` on `rows`, a fraction.
+    pub fn accuracies(&mut self, cohort: &Cohort<T>, rows: Rows<'_>, mean: &[T], accuracies: &mut [f64]) {
+        self.correct.fill(0);
+        for start in (0..rows.len()).step_by(EVALUATION_ROWS) {
+            let end = (start + EVALUATION_ROWS).min(rows.len());
+            self.batch.gather(rows, mean, start..end);
+            cohort.count_correct(&self.batch, &mut self.scratch, &mut self.correct);
+        }
+        fractions(&self.correct, rows.len(), accuracies);
+    }
+
+    /// The accuracy of each member on a minibatch that is there already.
+    fn accuracies_of_batch(
+        &mut self,
+        cohort: &Cohort<T>,
+        batch: &Minibatch<T>,
+        scratch: &mut Scratch<T>,
+        accuracies: &mut [f64],
+    ) {
+        self.correct.fill(0);
+        cohort.count_correct(batch, scratch, &mut self.correct);
+        fractions(&self.correct, batch.labels().len(), accuracies);
+    }
+}
+
+fn fractions(correct: &[usize], rows: usize, accuracies: &mut [f64]) {
+    for (accuracy, &correct) in accuracies.iter_mut().zip(correct) {
+        *accuracy = correct as f64 / rows as f64;
+    }
+}
+
+/// The accuracy of one network on `rows`, a fraction.
+pub fn accuracy<T: Real>(network: &TwoLayerNet<T>, rows: Rows<'_>, mean: &[f64]) -> f64 {
+    let mean: Vec<T> = mean.iter().map(|&value| T::from_f64(value)).collect();
+    let cohort = Cohort::new(vec![(network.clone(), 0.0, 0.0)]);
+    let mut accuracy = [0.0];
+    Evaluation::new(&cohort, mean.len()).accuracies(&cohort, rows, &mean, &mut accuracy);
+    accuracy[0]
+}
