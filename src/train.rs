@@ -98,6 +98,11 @@ pub trait Observer<T> {
     /// A trial began an epoch.
     fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {}
 
+    /// Asked once an iteration: whether to leave off here.
+    fn stops(&self) -> bool {
+        false
+    }
+
     /// A trial ended; a diverged one leaves no network.
     fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64);
 }
@@ -113,7 +118,7 @@ pub fn train<T: Real>(
     observer: &mut dyn Observer<T>,
 ) {
     let mut training = Training::new(data, trials);
-    while !training.running.is_empty() {
+    while !training.running.is_empty() && !observer.stops() {
         training.iterate(detail, observer);
     }
 }

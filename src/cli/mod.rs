@@ -1,1 +1,130 @@
+//! The command line: one file a command; each has its `Arguments` and a `run`.
 
+pub mod eval;
+pub mod info;
+pub mod status;
+pub mod sweep;
+pub mod synth;
+pub mod train;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::blas::{self, Blas};
+use crate::data::{DataConfig, Dataset};
+use crate::error::{Error, Result};
+use crate::version;
+
+/// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
+#[derive(Debug, Parser)]
+#[command(name = "mlpgrid", version = version::VERSION, disable_version_flag = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 runtime or I/O error, 2 usage or bad sweep file, 3 done but some trials failed, \
+    75 interrupted: run again to continue.\nData goes to stdout, talk to stderr.")]
+pub struct CommandLine {
+    /// Print the version; with --verbose also revision, compiler, OpenBLAS and machine
+    #[arg(short = 'V', long)]
+    pub version: bool,
+    /// With --version: all of it
+    #[arg(long, requires = "version")]
+    pub verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write CIFAR-10-shaped files that a network can learn from
+    Synth(synth::Arguments),
+    /// Train one network
+    Train(train::Arguments),
+    /// Train every trial of a sweep file that has no result yet
+    Sweep(sweep::Arguments),
+    /// Tell how far a sweep is
+    Status(status::Arguments),
+    /// Measure a saved model
+    Eval(eval::Arguments),
+    /// Tell what this program runs on: version, OpenBLAS and its kernel, machine
+    Info(info::Arguments),
+}
+
+/// Runs what the command line asks for. Returns the exit code.
+///
+/// # Errors
+/// As the command.
+pub fn run(command_line: &CommandLine) -> Result<u8> {
+    if command_line.version {
+        return info::version(command_line.verbose);
+    }
+    match &command_line.command {
+        Some(Command::Synth(arguments)) => synth::run(arguments),
+        Some(Command::Train(arguments)) => train::run(arguments),
+        Some(Command::Sweep(arguments)) => sweep::run(arguments),
+        Some(Command::Status(arguments)) => status::run(arguments),
+        Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Info(arguments)) => info::run(arguments),
+        None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
+    }
+}
+
+/// Where the data are.
+#[derive(Debug, clap::Args)]
+pub struct DataDirectory {
+    /// Directory of the CIFAR binary files
+    #[arg(long = "data", value_name = "DIR", env = "CIFAR10_DIR", default_value = "data")]
+    pub directory: PathBuf,
+}
+
+impl DataDirectory {
+    /// Loads the data, and says so.
+    fn load(&self, config: &DataConfig) -> Result<Dataset> {
+        let data = Dataset::load(&self.directory, config)?;
+        let sizes = [data.config.train, data.config.val, data.config.test].map(Option::unwrap_or_default);
+        let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name() };
+        say(&format!(
+            "data: {name} from {}, {} train / {} val / {} test rows, fingerprint {}",
+            data.directory.display(),
+            sizes[0],
+            sizes[1],
+            sizes[2],
+            data.fingerprint
+        ));
+        Ok(data)
+    }
+}
+
+/// Sets up OpenBLAS, and warns where it is slower than it could be.
+fn initialise_blas() -> Result<Blas> {
+    let blas = blas::initialise()?;
+    if let Some(warning) = &blas.warning {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(blas)
+}
+
+/// A line of talk, to stderr. A closed stderr is no reason to stop working.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Text to stdout. A reader that has gone away is no error.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", Path::new("stdout"))(error)),
+        _ => Ok(()),
+    }
+}
+
+/// One JSON object on one line, to stdout.
+fn print_json(value: &impl Serialize) -> Result<()> {
+    print(&(serde_json::to_string(value).expect("plain fields become JSON") + "\n"))
+}
+
+/// A fraction as a percentage.
+fn percent(fraction: f64) -> String {
+    format!("{:.2} %", fraction * 100.0)
+}

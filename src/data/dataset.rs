@@ -32,6 +32,10 @@ pub struct DataConfig {
     #[arg(long = "test-rows", value_name = "ROWS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
+    /// Fingerprint that the data must have; a resolved sweep file has it
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// Names one of the three splits.
@@ -121,6 +125,10 @@ impl Dataset {
             let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
             text
         });
+        if let Some(expected) = config.fingerprint.as_ref().filter(|&expected| *expected != fingerprint) {
+            let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
+            return Err(Error::content(&directory, format!("data with fingerprint {expected}"), fingerprint, remedy));
+        }
         Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic: manifest.is_some() })
     }
 
@@ -193,7 +201,7 @@ fn resolve(config: &DataConfig, training: usize, test: usize) -> Result<DataConf
     check("val", val, training.saturating_sub(1), &format!("{training} training images"))?;
     check("train", train, training - val, &format!("{training} training images, {val} of them for validation"))?;
     check("test", test_rows, test, &format!("{test} test images"))?;
-    Ok(DataConfig { dataset: config.dataset, train: Some(train), val: Some(val), test: Some(test_rows) })
+    Ok(DataConfig { train: Some(train), val: Some(val), test: Some(test_rows), ..config.clone() })
 }
 
 /// Mean over rows of a (rows, D) matrix of bytes: sums of integers are exact, so only the division rounds.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// The hyperparameters of a trial, as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Hyperparameters {
     /// Hidden units of the network
     #[arg(long, value_name = "UNITS", default_value_t = Self::default().hidden, help_heading = "Hyperparameters")]

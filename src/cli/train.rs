@@ -1,0 +1,192 @@
+//! `mlpgrid train`: one network.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{DataDirectory, initialise_blas, percent, print_json, say};
+use crate::blas::Blas;
+use crate::data::{DataConfig, Dataset, Split};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::checkpoint::{Provenance, SavedModel};
+use crate::model::{Hyperparameters, TwoLayerNet};
+use crate::report::environment::Environment;
+use crate::report::history::{self, LossPoint};
+use crate::report::progress::Progress;
+use crate::sweep::space::Trial;
+use crate::train::{self, Detail, EpochPoint, Observer, Outcome, Status};
+use crate::version;
+
+/// File name of the model in the output directory.
+pub const MODEL: &str = "model.safetensors";
+
+/// Flags of `train`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data: DataDirectory,
+    #[command(flatten)]
+    config: DataConfig,
+    /// Directory for history.csv, model.safetensors and environment.json; without it nothing is kept
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Measure on the test split too, once, at the end
+    #[arg(long)]
+    test: bool,
+    #[command(flatten)]
+    hyperparameters: Hyperparameters,
+}
+
+/// What `train` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    trial: String,
+    status: Status,
+    val_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_accuracy: Option<f64>,
+    first_loss: Option<f64>,
+    final_loss: Option<f64>,
+    iterations: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diverged_at: Option<usize>,
+    train_seconds: f64,
+}
+
+/// Trains, writes the output directory and prints one JSON object. The code is 3 where training diverged.
+///
+/// # Errors
+/// A hyperparameter is out of its range, the data cannot be read, or the output directory cannot be written or holds another
+/// model.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let blas = initialise_blas()?;
+    let data = arguments.data.load(&arguments.config)?;
+    let train_rows = data.rows(Split::Train).len();
+    let trial = Trial::new(arguments.hyperparameters.clone().check(train_rows)?, &data.fingerprint);
+    if let Some(directory) = &arguments.out {
+        claim(directory, &trial)?;
+    }
+    let mut recorder = Recorder::new(trial.hyperparameters.iterations);
+    train::train(&data, std::slice::from_ref(&trial.hyperparameters), Detail::EveryIteration, &mut recorder);
+    recorder.progress.finish();
+    let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
+
+    let test = |network: &TwoLayerNet<f32>| train::accuracy(network, data.rows(Split::Test), &data.mean);
+    let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
+    if let Some(directory) = &arguments.out {
+        history::write(&directory.join("history.csv"), &recorder.losses, &ending.outcome.curve)?;
+        Environment::of(&blas).with(&data, 1).write(&directory.join("environment.json"))?;
+        if let Some(network) = &ending.network {
+            save(&directory.join(MODEL), network, &ending.outcome, &trial, &data, &blas)?;
+        }
+    }
+    tell(&ending, test_accuracy, arguments.out.as_deref());
+    let outcome = ending.outcome;
+    print_json(&Report {
+        trial: trial.id,
+        status: outcome.status,
+        val_accuracy: outcome.val_accuracy,
+        test_accuracy,
+        first_loss: outcome.first_loss,
+        final_loss: outcome.final_loss,
+        iterations: outcome.iterations,
+        diverged_at: outcome.diverged_at,
+        train_seconds: ending.train_seconds,
+    })?;
+    Ok(if outcome.status == Status::Complete { 0 } else { 3 })
+}
+
+/// Makes the output directory, unless it holds the model of another trial.
+fn claim(directory: &Path, trial: &Trial) -> Result<()> {
+    files::create_output_directory(directory)?;
+    let file = directory.join(MODEL);
+    if !file.exists() {
+        return Ok(());
+    }
+    let held = SavedModel::<f32>::read(&file)?.provenance.trial;
+    if held == trial.id {
+        return Ok(());
+    }
+    let found = format!("the model of another trial ({held}; this one is {})", trial.id);
+    Err(Error::usage(directory.display(), "an empty directory, or this trial's own", found, "choose another --out, or remove what is there"))
+}
+
+fn save(path: &Path, network: &TwoLayerNet<f32>, outcome: &Outcome, trial: &Trial, data: &Dataset, blas: &Blas) -> Result<()> {
+    let provenance = Provenance {
+        trial: trial.id.clone(),
+        hyperparameters: (*trial.hyperparameters).clone(),
+        data: data.config.clone(),
+        data_fingerprint: data.fingerprint.clone(),
+        val_accuracy: outcome.val_accuracy,
+        program: version::program(),
+        kernel: blas.kernel.clone(),
+    };
+    SavedModel { network: network.clone(), mean: data.mean.clone(), provenance }.write(path)
+}
+
+fn tell(ending: &Ending, test_accuracy: Option<f64>, directory: Option<&Path>) {
+    let outcome = &ending.outcome;
+    match (outcome.val_accuracy, outcome.diverged_at) {
+        (Some(accuracy), _) => {
+            let test = test_accuracy.map_or(String::new(), |accuracy| format!(", test accuracy {}", percent(accuracy)));
+            say(&format!("train: validation accuracy {}{test} after {} iterations in {:.1} s", percent(accuracy), outcome.iterations, ending.train_seconds));
+        }
+        (None, at) => say(&format!(
+            "train: diverged at iteration {}: the loss is no longer a finite number; try a smaller learning rate",
+            at.unwrap_or_default()
+        )),
+    }
+    match directory {
+        Some(directory) => say(&format!("train: wrote {}", directory.display())),
+        None => say("train: nothing was kept; --out DIR keeps history and model"),
+    }
+}
+
+/// How training ended.
+struct Ending {
+    outcome: Outcome,
+    network: Option<TwoLayerNet<f32>>,
+    train_seconds: f64,
+}
+
+/// Keeps losses and the end, and shows progress.
+struct Recorder {
+    progress: Progress,
+    losses: Vec<LossPoint>,
+    ending: Option<Ending>,
+}
+
+impl Recorder {
+    fn new(iterations: usize) -> Self {
+        let progress = Progress::new("train", "iterations", iterations as u64);
+        Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None }
+    }
+}
+
+impl Observer<f32> for Recorder {
+    fn iterated(&mut self, _trials: usize) {
+        self.progress.add(1);
+    }
+
+    fn loss(&mut self, _trial: usize, iteration: usize, loss: f64, learning_rate: f64) {
+        self.losses.push(LossPoint { iteration, loss, learning_rate });
+    }
+
+    fn epoch(&mut self, _trial: usize, point: &EpochPoint) {
+        let line = format!(
+            "epoch {:>3}  iteration {:>6}  loss {:<9.6}  train accuracy {:>7}  val accuracy {:>7}",
+            point.epoch,
+            point.iteration,
+            point.loss,
+            percent(point.train_accuracy),
+            percent(point.val_accuracy)
+        );
+        self.progress.say(&line);
+        self.progress.note(format!("loss {:.4}, val accuracy {}", point.loss, percent(point.val_accuracy)));
+    }
+
+    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+        self.ending = Some(Ending { outcome, network, train_seconds });
+    }
+}

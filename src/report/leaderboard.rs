@@ -1,0 +1,100 @@
+//! The trials of a sweep, best first: a CSV file for programs, a table for people.
+//!
+//! The file holds only what is a function of the sweep: no time, no host. Equal sweeps give equal files.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::files;
+use crate::sweep::journal::{Results, better_first};
+use crate::sweep::space::Trial;
+use crate::train::Outcome;
+
+/// One row: a trial that has a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The trial.
+    pub trial: &'a Trial,
+    /// Its result.
+    pub outcome: &'a Outcome,
+}
+
+/// The trials that have results, best first; equals in the order of the sweep.
+pub fn rank<'a>(trials: &'a [Trial], results: &'a Results) -> Vec<Row<'a>> {
+    let row = |trial: &'a Trial| results.records.get(&trial.id).map(|record| Row { trial, outcome: &record.outcome });
+    let mut rows: Vec<Row<'a>> = trials.iter().filter_map(row).collect();
+    rows.sort_by(|a, b| better_first(a.outcome, b.outcome));
+    rows
+}
+
+/// Writes `leaderboard.csv`: `rank,trial,status,val_accuracy,final_loss`, each hyperparameter under its own name, then
+/// `first_loss,train_accuracy,iterations_done,diverged_at`. What is not there is an empty field.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    files::replace(path, |file| {
+        let mut csv = csv::Writer::from_writer(file);
+        let names = crate::model::Hyperparameters::default().to_map();
+        let header = ["rank", "trial", "status", "val_accuracy", "final_loss"].into_iter().chain(names.keys().map(String::as_str));
+        csv.write_record(header.chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"])).map_err(io::Error::other)?;
+        for (place, Row { trial, outcome }) in rows.iter().enumerate() {
+            let mut record = vec![(place + 1).to_string(), trial.id.clone(), outcome.status.name().to_owned()];
+            record.extend([number(outcome.val_accuracy), number(outcome.final_loss)]);
+            record.extend(trial.hyperparameters.to_map().values().map(plain));
+            record.extend([number(outcome.first_loss), number(outcome.train_accuracy), outcome.iterations.to_string()]);
+            record.push(outcome.diverged_at.map_or(String::new(), |iteration| iteration.to_string()));
+            csv.write_record(record).map_err(io::Error::other)?;
+        }
+        csv.flush()
+    })
+}
+
+/// A value without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The first `most` rows as an aligned table, with the hyperparameters that differ between trials.
+pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
+    let first = trials.first().map(|trial| trial.hyperparameters.to_map()).unwrap_or_default();
+    let varies = |key: &str| trials.iter().any(|trial| trial.hyperparameters.to_map().get(key) != first.get(key));
+    let keys: Vec<&String> = first.keys().filter(|key| varies(key)).collect();
+    let mut lines: Vec<Vec<String>> = vec![["rank", "val accuracy", "final loss"].map(str::to_owned).to_vec()];
+    lines[0].extend(keys.iter().map(|key| (*key).clone()));
+    lines[0].push("trial".to_owned());
+    for (place, Row { trial, outcome }) in rows.iter().take(most).enumerate() {
+        let accuracy = match outcome.val_accuracy {
+            Some(accuracy) => format!("{:.2} %", accuracy * 100.0),
+            None => outcome.status.name().to_owned(),
+        };
+        let loss = match (outcome.final_loss, outcome.diverged_at) {
+            (Some(loss), _) => format!("{loss:.4}"),
+            (None, Some(iteration)) => format!("at {iteration}"),
+            (None, None) => String::new(),
+        };
+        let configuration = trial.hyperparameters.to_map();
+        let mut line = vec![(place + 1).to_string(), accuracy, loss];
+        line.extend(keys.iter().map(|key| plain(&configuration[key.as_str()])));
+        line.push(trial.id.clone());
+        lines.push(line);
+    }
+    align(&lines)
+}
+
+/// Columns to the right, two spaces between them.
+fn align(lines: &[Vec<String>]) -> String {
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}")).collect();
+        let _ = writeln!(text, "  {}", cells.join("  "));
+    }
+    text
+}

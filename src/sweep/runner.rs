@@ -1,0 +1,228 @@
+//! Trials onto rayon workers, results into the journal, the best model into its file.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::journal::{self, Journal, Record, Results, better_first};
+use super::space::Trial;
+use crate::data::Dataset;
+use crate::error::{Complaint, Error, Result};
+use crate::model::TwoLayerNet;
+use crate::model::checkpoint::{Provenance, SavedModel};
+use crate::train::{self, Detail, Observer, Outcome, Status};
+use crate::{blas, version};
+
+/// File name of the best model.
+pub const BEST_MODEL: &str = "best.safetensors";
+
+/// Told what happens, from every worker at once.
+pub trait Watcher: Sync {
+    /// So many trials have done one more iteration.
+    fn iterated(&self, trials: usize);
+
+    /// A trial ended and is recorded; `is_best` where it is better than all before it.
+    fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool);
+}
+
+/// Where a sweep runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The data.
+    pub data: &'a Dataset,
+    /// The sweep's directory.
+    pub directory: &'a Path,
+    /// The BLAS kernel.
+    pub kernel: &'a str,
+    /// Rayon workers.
+    pub workers: usize,
+}
+
+/// Trains every trial that has no record yet, and makes sure that the best model is in its file. Returns how many it trained.
+///
+/// # Errors
+/// A result or the best model cannot be written; trials recorded until then stay recorded.
+pub fn run(site: Site<'_>, trials: &[Trial], watcher: &dyn Watcher) -> Result<usize> {
+    let before = Results::read(site.directory)?;
+    let missing: Vec<&Trial> = trials.iter().filter(|trial| !before.records.contains_key(&trial.id)).collect();
+    if !missing.is_empty() {
+        train_missing(site, trials, &missing, &before, watcher)?;
+    }
+    keep_best_model(site, trials)?;
+    Ok(missing.len())
+}
+
+/// What the workers share.
+struct Shared<'a> {
+    site: Site<'a>,
+    watcher: &'a dyn Watcher,
+    stop: AtomicBool,
+    writing: Mutex<Writing>,
+}
+
+/// What only one worker at a time may touch.
+struct Writing {
+    journal: Journal,
+    best: Option<Outcome>,
+    error: Option<Error>,
+}
+
+fn train_missing(site: Site<'_>, trials: &[Trial], missing: &[&Trial], before: &Results, watcher: &dyn Watcher) -> Result<()> {
+    let recorded = trials.iter().filter_map(|trial| before.records.get(&trial.id)).map(|record| &record.outcome);
+    let best = recorded.filter(|outcome| outcome.status == Status::Complete).min_by(|a, b| better_first(a, b)).cloned();
+    let writing = Mutex::new(Writing { journal: Journal::create(site.directory)?, best, error: None });
+    let shared = Shared { site, watcher, stop: AtomicBool::new(false), writing };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(site.workers).thread_name(|worker| format!("worker {worker}"));
+    let pool = pool.build().map_err(|error| {
+        Error::Content(Complaint::new("workers", format!("{} threads", site.workers), error.to_string(), "ask for fewer with --workers"))
+    })?;
+    let next = AtomicUsize::new(0);
+    pool.scope(|scope| {
+        for _ in 0..site.workers {
+            scope.spawn(|_| {
+                blas::set_one_thread();
+                while let Some(trial) = missing.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !shared.stops()) {
+                    train_one(&shared, trial);
+                }
+            });
+        }
+    });
+    match shared.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+impl Shared<'_> {
+    fn stops(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A worker that panicked while writing has not left half a change here: each change is one assignment.
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The best model first, then the record: a trial that is recorded as best has its model on disk.
+    fn record(&self, trial: &Trial, outcome: Outcome, network: Option<&TwoLayerNet<f32>>, train_seconds: f64, error: Option<String>) {
+        let mut writing = self.writing();
+        let is_better = |best: &Outcome| better_first(&outcome, best).is_lt();
+        let is_best = outcome.status == Status::Complete && writing.best.as_ref().is_none_or(is_better);
+        let write = || -> Result<()> {
+            if let Some(network) = network.filter(|_| is_best) {
+                save(self.site, trial, network, &outcome)?;
+            }
+            writing.journal.append(&record(self.site, trial, outcome.clone(), train_seconds, error))
+        };
+        if let Err(error) = write() {
+            self.stop.store(true, Ordering::Relaxed);
+            writing.error.get_or_insert(error);
+            return;
+        }
+        if is_best {
+            writing.best = Some(outcome.clone());
+        }
+        drop(writing);
+        self.watcher.ended(trial, &outcome, is_best);
+    }
+}
+
+/// Tells the shared state what happens to one trial.
+struct Trainee<'a> {
+    shared: &'a Shared<'a>,
+    trial: &'a Trial,
+}
+
+impl Observer<f32> for Trainee<'_> {
+    fn iterated(&mut self, trials: usize) {
+        self.shared.watcher.iterated(trials);
+    }
+
+    fn stops(&self) -> bool {
+        self.shared.stops()
+    }
+
+    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+        self.shared.record(self.trial, outcome, network.as_ref(), train_seconds, None);
+    }
+}
+
+/// Trains a trial. A panic in it is its failure, not the sweep's.
+fn train_one(shared: &Shared<'_>, trial: &Trial) {
+    let trials = std::slice::from_ref(&trial.hyperparameters);
+    let mut trainee = Trainee { shared, trial };
+    let attempt = || train::train(shared.site.data, trials, Detail::Epochs, &mut trainee);
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
+        shared.record(trial, Outcome::failed(), None, 0.0, Some(panic_message(payload.as_ref())));
+    }
+}
+
+/// What a panic said.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|&text| text.to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+fn record(site: Site<'_>, trial: &Trial, outcome: Outcome, train_seconds: f64, error: Option<String>) -> Record {
+    Record {
+        trial: trial.id.clone(),
+        outcome,
+        error,
+        hyperparameters: (*trial.hyperparameters).clone(),
+        train_seconds,
+        ended_unix_seconds: journal::unix_seconds(),
+        host: journal::host(),
+        program: version::program(),
+        results_version: version::RESULTS_VERSION,
+        kernel: site.kernel.to_owned(),
+        data_fingerprint: site.data.fingerprint.clone(),
+    }
+}
+
+fn save(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<f32>, outcome: &Outcome) -> Result<()> {
+    let provenance = Provenance {
+        trial: trial.id.clone(),
+        hyperparameters: (*trial.hyperparameters).clone(),
+        data: site.data.config.clone(),
+        data_fingerprint: site.data.fingerprint.clone(),
+        val_accuracy: outcome.val_accuracy,
+        program: version::program(),
+        kernel: site.kernel.to_owned(),
+    };
+    let model = SavedModel { network: network.clone(), mean: site.data.mean.clone(), provenance };
+    model.write(&best_model(site.directory))
+}
+
+/// Where the best model of a sweep's directory is.
+pub fn best_model(directory: &Path) -> PathBuf {
+    directory.join(BEST_MODEL)
+}
+
+/// Where the file of the best model is missing, damaged or of another trial (a process died between two writes), the best
+/// trial is trained once more: it gives the same model to the bit.
+fn keep_best_model(site: Site<'_>, trials: &[Trial]) -> Result<()> {
+    let results = Results::read(site.directory)?;
+    let recorded = trials.iter().filter_map(|trial| Some((trial, &results.records.get(&trial.id)?.outcome)));
+    let complete = recorded.filter(|(_, outcome)| outcome.status == Status::Complete);
+    let Some((best, outcome)) = complete.min_by(|a, b| better_first(a.1, b.1)) else { return Ok(()) };
+    let saved = SavedModel::<f32>::read(&best_model(site.directory));
+    if saved.is_ok_and(|model| model.provenance.trial == best.id) {
+        return Ok(());
+    }
+    let mut keeper = Keeper { network: None };
+    train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
+    keeper.network.map_or(Ok(()), |network| save(site, best, &network, outcome))
+}
+
+/// Keeps the network that training ends with.
+struct Keeper {
+    network: Option<TwoLayerNet<f32>>,
+}
+
+impl Observer<f32> for Keeper {
+    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<f32>>, _train_seconds: f64) {
+        self.network = network;
+    }
+}
