@@ -9,10 +9,14 @@ use mlpgrid::cli::{self, CommandLine, say};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or(String::new(), |location| format!(" at {}:{}", location.file(), location.line()));
+        let place =
+            panic.location().map_or(String::new(), |location| format!(" at {}:{}", location.file(), location.line()));
         let payload = panic.payload();
         let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-        say(&format!("error: a bug in mlpgrid{place}: {}; please report it with the command", words.unwrap_or("no words")));
+        say(&format!(
+            "error: a bug in mlpgrid{place}: {}; please report it with the command",
+            words.unwrap_or("no words")
+        ));
     }));
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,

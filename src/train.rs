@@ -71,7 +71,7 @@ pub struct Outcome {
     /// Minibatch accuracy where the last epoch began.
     pub train_accuracy: Option<f64>,
     /// Updates done.
-    pub iterations: usize,
+    pub iterations_done: usize,
     /// The iteration whose loss was not finite.
     pub diverged_at: Option<usize>,
     /// One point an epoch.
@@ -195,7 +195,7 @@ impl<'a, T: Real> Training<'a, T> {
         self.batch.gather(self.data.rows(Split::Train), &self.mean, rows);
 
         let iteration = self.iteration;
-        let epoch_begins = iteration % self.iterations_per_epoch == 0;
+        let epoch_begins = iteration.is_multiple_of(self.iterations_per_epoch);
         let is_last = |run: &Running<'_>| iteration + 1 == run.hyperparameters.iterations;
         let some_end = self.running.iter().any(is_last);
         // A loss with its penalty costs a pass over the weights, so it is taken only where it is kept.
@@ -257,7 +257,7 @@ impl<'a, T: Real> Training<'a, T> {
                 first_loss: run.first_loss,
                 final_loss: None,
                 train_accuracy: None,
-                iterations: self.iteration,
+                iterations_done: self.iteration,
                 diverged_at: Some(self.iteration),
                 curve: run.curve,
             };
@@ -285,7 +285,7 @@ impl<'a, T: Real> Training<'a, T> {
                 first_loss: run.first_loss,
                 final_loss: Some(loss),
                 train_accuracy: run.curve.last().map(|point| point.train_accuracy),
-                iterations: self.iteration + 1,
+                iterations_done: self.iteration + 1,
                 diverged_at: None,
                 curve: run.curve,
             };

@@ -49,7 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let model = SavedModel::<f32>::read(&path)?;
     let trained_on = &model.provenance.data;
     let val = arguments.val.or(trained_on.val);
-    let data = arguments.data.load(&DataConfig { val, train: None, test: None, fingerprint: None, ..trained_on.clone() })?;
+    let data =
+        arguments.data.load(&DataConfig { val, train: None, test: None, fingerprint: None, ..trained_on.clone() })?;
     let (inputs, classes) = (model.network.w1.nrows(), model.network.b2.len());
     if (inputs, classes) != (data.inputs(), data.classes()) {
         let expected = format!("a model of {} inputs and {} classes, as the data have", data.inputs(), data.classes());
@@ -79,6 +80,11 @@ fn model_file(path: &Path) -> Result<PathBuf> {
     let candidates = [super::train::MODEL, BEST_MODEL].map(|name| path.join(name));
     candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
         let expected = format!("{} or {BEST_MODEL} in it", super::train::MODEL);
-        Error::content(path, expected, "neither", "give a model file, or a directory that `train --out` or `sweep` wrote")
+        Error::content(
+            path,
+            expected,
+            "neither",
+            "give a model file, or a directory that `train --out` or `sweep` wrote",
+        )
     })
 }

@@ -21,8 +21,10 @@ use crate::version;
 /// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
 #[derive(Debug, Parser)]
 #[command(name = "mlpgrid", version = version::VERSION, disable_version_flag = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 runtime or I/O error, 2 usage or bad sweep file, 3 done but some trials failed, \
-    75 interrupted: run again to continue.\nData goes to stdout, talk to stderr.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 runtime or I/O error, 2 usage or bad sweep file, 3 done but some trials failed, \
+    75 interrupted: run again to continue.\nData goes to stdout, talk to stderr."
+)]
 pub struct CommandLine {
     /// Print the version; with --verbose also revision, compiler, OpenBLAS and machine
     #[arg(short = 'V', long)]
@@ -41,6 +43,7 @@ pub enum Command {
     /// Write CIFAR-10-shaped files that a network can learn from
     Synth(synth::Arguments),
     /// Train one network
+    #[command(allow_negative_numbers = true)]
     Train(train::Arguments),
     /// Train every trial of a sweep file that has no result yet
     Sweep(sweep::Arguments),

@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 use crate::report::environment::{Environment, available_cores};
 use crate::report::leaderboard;
 use crate::report::progress::Progress;
+use crate::sweep::directory;
 use crate::sweep::journal::Results;
 use crate::sweep::runner::{self, Site, Watcher};
 use crate::sweep::space::{Space, Trial};
-use crate::sweep::directory;
 use crate::train::{Outcome, Status};
 
 /// Rows of the table at the end.
@@ -78,7 +78,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let missing: Vec<&Trial> = trials.iter().filter(|trial| !before.records.contains_key(&trial.id)).collect();
     let iterations: usize = missing.iter().map(|trial| trial.hyperparameters.iterations).sum();
-    say(&format!("sweep: {} trials, {} to train, {workers} workers, OpenBLAS {} ({} kernels)", trials.len(), missing.len(), blas.version, blas.kernel));
+    say(&format!(
+        "sweep: {} trials, {} to train, {workers} workers, OpenBLAS {} ({} kernels)",
+        trials.len(),
+        missing.len(),
+        blas.version,
+        blas.kernel
+    ));
     let progress = Progress::new("sweep", "trial-iterations", iterations as u64);
     let site = Site { data: &data, directory: &arguments.out, kernel: &blas.kernel, workers };
     if !missing.is_empty() {
@@ -99,9 +105,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
     let count = |status| rows.iter().filter(|row| row.outcome.status == status).count();
     let best = rows.first().filter(|row| row.outcome.status == Status::Complete);
-    let done = |trial: &&&Trial| results.records.get(&trial.id).map_or(0, |record| record.outcome.iterations);
+    let done = |trial: &&&Trial| results.records.get(&trial.id).map_or(0, |record| record.outcome.iterations_done);
     let iterations_done: usize = missing.iter().map(|trial| done(&trial)).sum();
-    let floating_point_operations: f64 = missing.iter().map(|trial| done(&trial) as f64 * flops(trial, data.inputs())).sum();
+    let floating_point_operations: f64 =
+        missing.iter().map(|trial| done(&trial) as f64 * flops(trial, data.inputs())).sum();
     let rate = |amount: f64| (trained_now > 0).then(|| amount / train_seconds);
     print_json(&Report {
         trials: trials.len(),
@@ -139,7 +146,9 @@ impl Watcher for Display<'_> {
             (Status::Complete, Some(accuracy)) if is_best => {
                 self.progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
             }
-            (Status::Failed, _) => self.progress.say(&format!("sweep: trial {} failed: a bug, please report it; its record says more", trial.id)),
+            (Status::Failed, _) => self
+                .progress
+                .say(&format!("sweep: trial {} failed: a bug, please report it; its record says more", trial.id)),
             _ => {}
         }
     }

@@ -27,7 +27,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let manifest = Manifest { rows_per_file: arguments.rows_per_file, seed: arguments.seed };
     synthetic::write(&arguments.dir, &manifest)?;
-    say(&format!("synth: wrote 5 training files and a test file of {} images each; they are not CIFAR", manifest.rows_per_file));
+    say(&format!(
+        "synth: wrote 5 training files and a test file of {} images each; they are not CIFAR",
+        manifest.rows_per_file
+    ));
     print(&format!("{}\n", arguments.dir.display()))?;
     Ok(0)
 }

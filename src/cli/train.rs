@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         test_accuracy,
         first_loss: outcome.first_loss,
         final_loss: outcome.final_loss,
-        iterations: outcome.iterations,
+        iterations: outcome.iterations_done,
         diverged_at: outcome.diverged_at,
         train_seconds: ending.train_seconds,
     })?;
@@ -109,10 +109,22 @@ fn claim(directory: &Path, trial: &Trial) -> Result<()> {
         return Ok(());
     }
     let found = format!("the model of another trial ({held}; this one is {})", trial.id);
-    Err(Error::usage(directory.display(), "an empty directory, or this trial's own", found, "choose another --out, or remove what is there"))
+    Err(Error::usage(
+        directory.display(),
+        "an empty directory, or this trial's own",
+        found,
+        "choose another --out, or remove what is there",
+    ))
 }
 
-fn save(path: &Path, network: &TwoLayerNet<f32>, outcome: &Outcome, trial: &Trial, data: &Dataset, blas: &Blas) -> Result<()> {
+fn save(
+    path: &Path,
+    network: &TwoLayerNet<f32>,
+    outcome: &Outcome,
+    trial: &Trial,
+    data: &Dataset,
+    blas: &Blas,
+) -> Result<()> {
     let provenance = Provenance {
         trial: trial.id.clone(),
         hyperparameters: (*trial.hyperparameters).clone(),
@@ -130,7 +142,12 @@ fn tell(ending: &Ending, test_accuracy: Option<f64>, directory: Option<&Path>) {
     match (outcome.val_accuracy, outcome.diverged_at) {
         (Some(accuracy), _) => {
             let test = test_accuracy.map_or(String::new(), |accuracy| format!(", test accuracy {}", percent(accuracy)));
-            say(&format!("train: validation accuracy {}{test} after {} iterations in {:.1} s", percent(accuracy), outcome.iterations, ending.train_seconds));
+            say(&format!(
+                "train: validation accuracy {}{test} after {} iterations in {:.1} s",
+                percent(accuracy),
+                outcome.iterations_done,
+                ending.train_seconds
+            ));
         }
         (None, at) => say(&format!(
             "train: diverged at iteration {}: the loss is no longer a finite number; try a smaller learning rate",

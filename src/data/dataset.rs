@@ -29,7 +29,7 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<usize>,
     /// Test rows: the first of the test images [default: all]
-    #[arg(long = "test-rows", value_name = "ROWS")]
+    #[arg(id = "test_rows", long = "test-rows", value_name = "ROWS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
     /// Fingerprint that the data must have; a resolved sweep file has it

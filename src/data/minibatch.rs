@@ -75,6 +75,15 @@ impl<T: Real> Minibatch<T> {
         Self { x: Array2::zeros((rows, inputs)), labels: vec![0; rows], rows: 0 }
     }
 
+    /// A minibatch that is there already: X (B, D) and y (B).
+    ///
+    /// # Panics
+    /// They differ in rows.
+    pub fn of(x: Array2<T>, labels: Vec<u8>) -> Self {
+        assert_eq!(x.nrows(), labels.len(), "one label a row");
+        Self { rows: labels.len(), x: x.as_standard_layout().into_owned(), labels }
+    }
+
     /// X (B, D) as last gathered.
     pub fn x(&self) -> ArrayView2<'_, T> {
         self.x.slice(s![..self.rows, ..])

@@ -91,9 +91,11 @@ impl<T: Real> SavedModel<T> {
             let expected = "a safetensors file with W1 (D, H), b1 (H), W2 (H, C), b2 (C) and mean_image (D)";
             Error::content(path, expected, found, "give a model that `train` or `sweep` wrote")
         };
-        let metadata =
-            SafeTensors::read_metadata(&bytes).map_err(|error| refuse(format!("no such file format ({error})")))?.1;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| refuse(format!("a damaged file ({error})")))?;
+        let metadata = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| refuse(format!("another format or a damaged file ({error})")))?
+            .1;
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| refuse(format!("another format or a damaged file ({error})")))?;
         let provenance = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let provenance = provenance.ok_or_else(|| refuse("no record of what made it".to_owned()))?;
         let provenance = serde_json::from_str(provenance)

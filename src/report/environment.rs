@@ -104,6 +104,7 @@ pub fn available_cores() -> usize {
 /// The CPU's name, as the operating system tells it.
 fn cpu_name() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+    let name =
+        text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
     name.unwrap_or("unknown").to_owned()
 }

@@ -25,7 +25,8 @@ pub struct LossPoint {
 pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result<()> {
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
-        csv.write_record(["iteration", "epoch", "loss", "learning_rate", "train_accuracy", "val_accuracy"]).map_err(io::Error::other)?;
+        csv.write_record(["iteration", "epoch", "loss", "learning_rate", "train_accuracy", "val_accuracy"])
+            .map_err(io::Error::other)?;
         let mut epochs = epochs.iter().peekable();
         let mut epoch = 0;
         for point in losses {

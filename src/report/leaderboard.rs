@@ -41,13 +41,20 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let names = crate::model::Hyperparameters::default().to_map();
-        let header = ["rank", "trial", "status", "val_accuracy", "final_loss"].into_iter().chain(names.keys().map(String::as_str));
-        csv.write_record(header.chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"])).map_err(io::Error::other)?;
+        let header = ["rank", "trial", "status", "val_accuracy", "final_loss"]
+            .into_iter()
+            .chain(names.keys().map(String::as_str));
+        csv.write_record(header.chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"]))
+            .map_err(io::Error::other)?;
         for (place, Row { trial, outcome }) in rows.iter().enumerate() {
             let mut record = vec![(place + 1).to_string(), trial.id.clone(), outcome.status.name().to_owned()];
             record.extend([number(outcome.val_accuracy), number(outcome.final_loss)]);
             record.extend(trial.hyperparameters.to_map().values().map(plain));
-            record.extend([number(outcome.first_loss), number(outcome.train_accuracy), outcome.iterations.to_string()]);
+            record.extend([
+                number(outcome.first_loss),
+                number(outcome.train_accuracy),
+                outcome.iterations_done.to_string(),
+            ]);
             record.push(outcome.diverged_at.map_or(String::new(), |iteration| iteration.to_string()));
             csv.write_record(record).map_err(io::Error::other)?;
         }
@@ -89,7 +96,9 @@ pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
 
 /// Columns to the right, two spaces between them.
 fn align(lines: &[Vec<String>]) -> String {
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
     for line in lines {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between plain lines.
-const EVERY: Duration = Duration::from_secs(5);
+/// Time between plain lines: at first, and for work of hours.
+const EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 
 /// How far the work is. Workers share it.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Progress {
     fn line_if_due(&self, done: u64) {
         // A worker that finds the lock taken goes on: another is writing the line.
         let Ok(mut plain) = self.plain.try_lock() else { return };
-        if plain.last.elapsed() < EVERY {
+        if plain.last.elapsed() < (self.started.elapsed() / 60).clamp(EVERY[0], EVERY[1]) {
             return;
         }
         plain.last = Instant::now();
@@ -97,7 +97,11 @@ impl Progress {
         let note = if plain.note.is_empty() { String::new() } else { format!(", {}", plain.note) };
         let (what, unit, total) = (self.what, self.unit, self.total);
         let left = humantime::format_duration(left);
-        let _ = writeln!(std::io::stderr(), "{what}: {done}/{total} {unit} ({percent:.0} %), {}/s, ETA {left}{note}", rounded(rate));
+        let _ = writeln!(
+            std::io::stderr(),
+            "{what}: {done}/{total} {unit} ({percent:.0} %), {}/s, ETA {left}{note}",
+            rounded(rate)
+        );
     }
 }
 

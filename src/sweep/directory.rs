@@ -28,9 +28,18 @@ pub fn claim(directory: &Path, resolved: &Space) -> Result<()> {
     }
     let results = directory.join("results");
     if results.exists() {
-        return Err(Error::content(&path, "the sweep file that the results belong to", "no such file", "restore it, or choose another --out"));
+        return Err(Error::content(
+            &path,
+            "the sweep file that the results belong to",
+            "no such file",
+            "restore it, or choose another --out",
+        ));
     }
-    let text = format!("# A sweep as mlpgrid {} resolved it: every default spelled out.\n\n{}", version::VERSION, resolved.to_toml());
+    let text = format!(
+        "# A sweep as mlpgrid {} resolved it: every default spelled out.\n\n{}",
+        version::VERSION,
+        resolved.to_toml()
+    );
     files::replace(&path, |file| file.write_all(text.as_bytes()))
 }
 
@@ -42,7 +51,12 @@ pub fn read(directory: &Path) -> Result<Space> {
     let path = directory.join(SWEEP_FILE);
     if !path.exists() {
         let found = if directory.is_dir() { "none in this directory" } else { "no such directory" };
-        return Err(Error::content(&path, "the sweep file of a sweep's directory", found, "give the directory that `mlpgrid sweep --out` wrote"));
+        return Err(Error::content(
+            &path,
+            "the sweep file of a sweep's directory",
+            found,
+            "give the directory that `mlpgrid sweep --out` wrote",
+        ));
     }
     Space::read(&path)
 }

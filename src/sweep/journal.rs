@@ -149,7 +149,8 @@ impl Journal {
         fs::create_dir_all(&folder).map_err(Error::io("create the directory", &folder))?;
         let name = format!("{}-{}-{}.jsonl", unix_seconds(), host(), std::process::id());
         let path = folder.join(name);
-        let file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io("create it", &path))?;
+        let file =
+            OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io("create it", &path))?;
         files::sync_directory(&folder).map_err(Error::io("sync the directory", &folder))?;
         Ok(Self { path, file })
     }
@@ -201,7 +202,7 @@ impl Outcome {
             first_loss: None,
             final_loss: None,
             train_accuracy: None,
-            iterations: 0,
+            iterations_done: 0,
             diverged_at: None,
             curve: vec![],
         }

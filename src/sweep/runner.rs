@@ -69,14 +69,26 @@ struct Writing {
     error: Option<Error>,
 }
 
-fn train_missing(site: Site<'_>, trials: &[Trial], missing: &[&Trial], before: &Results, watcher: &dyn Watcher) -> Result<()> {
+fn train_missing(
+    site: Site<'_>,
+    trials: &[Trial],
+    missing: &[&Trial],
+    before: &Results,
+    watcher: &dyn Watcher,
+) -> Result<()> {
     let recorded = trials.iter().filter_map(|trial| before.records.get(&trial.id)).map(|record| &record.outcome);
     let best = recorded.filter(|outcome| outcome.status == Status::Complete).min_by(|a, b| better_first(a, b)).cloned();
     let writing = Mutex::new(Writing { journal: Journal::create(site.directory)?, best, error: None });
     let shared = Shared { site, watcher, stop: AtomicBool::new(false), writing };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(site.workers).thread_name(|worker| format!("worker {worker}"));
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(site.workers).thread_name(|worker| format!("worker {worker}"));
     let pool = pool.build().map_err(|error| {
-        Error::Content(Complaint::new("workers", format!("{} threads", site.workers), error.to_string(), "ask for fewer with --workers"))
+        Error::Content(Complaint::new(
+            "workers",
+            format!("{} threads", site.workers),
+            error.to_string(),
+            "ask for fewer with --workers",
+        ))
     })?;
     let next = AtomicUsize::new(0);
     pool.scope(|scope| {
@@ -106,7 +118,14 @@ impl Shared<'_> {
     }
 
     /// The best model first, then the record: a trial that is recorded as best has its model on disk.
-    fn record(&self, trial: &Trial, outcome: Outcome, network: Option<&TwoLayerNet<f32>>, train_seconds: f64, error: Option<String>) {
+    fn record(
+        &self,
+        trial: &Trial,
+        outcome: Outcome,
+        network: Option<&TwoLayerNet<f32>>,
+        train_seconds: f64,
+        error: Option<String>,
+    ) {
         let mut writing = self.writing();
         let is_better = |best: &Outcome| better_first(&outcome, best).is_lt();
         let is_best = outcome.status == Status::Complete && writing.best.as_ref().is_none_or(is_better);

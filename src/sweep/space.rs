@@ -86,7 +86,12 @@ impl Space {
         let line = |span: std::ops::Range<usize>| format!("{name}:{}", text[..span.start].matches('\n').count() + 1);
         let document = DeTable::parse(text).map_err(|error| {
             let place = error.span().map_or(name.to_owned(), line);
-            Error::usage(place, "TOML", error.message().replace('\n', ", "), "mend the syntax: `key = value` under `[fixed]`, `key = [values]` under `[grid]`")
+            Error::usage(
+                place,
+                "TOML",
+                error.message().replace('\n', ", "),
+                "mend the syntax: `key = value` under `[fixed]`, `key = [values]` under `[grid]`",
+            )
         })?;
         let mut space = Self::default();
         let mut data = Map::new();
@@ -95,7 +100,12 @@ impl Space {
             let tables = ["data", "fixed", "grid"];
             if !tables.contains(&table.get_ref().as_ref()) {
                 let found = format!("`{}`", table.get_ref());
-                return Err(Error::usage(place, "one of the tables [data], [fixed] and [grid]", found, nearest(table.get_ref(), &tables)));
+                return Err(Error::usage(
+                    place,
+                    "one of the tables [data], [fixed] and [grid]",
+                    found,
+                    nearest(table.get_ref(), &tables),
+                ));
             }
             let Some(entries) = content.get_ref().as_table() else {
                 let found = content.get_ref().type_str();
@@ -125,10 +135,17 @@ impl Space {
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let place = format!("--set {assignment}");
         let Some((key, value)) = assignment.split_once('=') else {
-            return Err(Error::usage(place, "KEY=VALUE", "no `=`", "write for example --set iterations=500 or --set 'hidden=[50,100]'"));
+            return Err(Error::usage(
+                place,
+                "KEY=VALUE",
+                "no `=`",
+                "write for example --set iterations=500 or --set 'hidden=[50,100]'",
+            ));
         };
         let (key, value) = (key.trim(), value.trim());
-        let parse = |text: &str| DeValue::parse(text).ok().map(|value| json(&value, &Place { key: key.to_owned(), place: place.clone() }));
+        let parse = |text: &str| {
+            DeValue::parse(text).ok().map(|value| json(&value, &Place { key: key.to_owned(), place: place.clone() }))
+        };
         // What is not TOML as it stands is a bare word, such as shuffle.
         let quoted = format!("{value:?}");
         let value = parse(value).or_else(|| parse(&quoted)).unwrap_or(Ok(Value::Null))?;
@@ -160,11 +177,21 @@ impl Space {
 
     fn vary(&mut self, place: Place, value: Value) -> Result<()> {
         let Value::Array(values) = value else {
-            return Err(Error::usage(&place, "a list of values", value.to_string(), format!("write `{} = [{value}]`, or move the line to [fixed]", place.key)));
+            return Err(Error::usage(
+                &place,
+                "a list of values",
+                value.to_string(),
+                format!("write `{} = [{value}]`, or move the line to [fixed]", place.key),
+            ));
         };
         let values = values.into_iter().map(|value| typed(&place, value)).collect::<Result<Vec<_>>>()?;
         if values.is_empty() {
-            return Err(Error::usage(place, "at least one value", "an empty list", "name a value, or leave the line out for the default"));
+            return Err(Error::usage(
+                place,
+                "at least one value",
+                "an empty list",
+                "name a value, or leave the line out for the default",
+            ));
         }
         if let Some(twice) = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
             return Err(Error::usage(place, "different values", format!("{} twice", twice.1), "leave one of them out"));
@@ -177,7 +204,12 @@ impl Space {
     /// Notes where a hyperparameter stands; it may stand only once.
     fn enter(&mut self, place: &Place) -> Result<()> {
         if let Some(earlier) = self.places.iter().find(|earlier| earlier.key == place.key) {
-            return Err(Error::usage(place, "each hyperparameter once", format!("it at {} too", earlier.place), "keep one of the lines"));
+            return Err(Error::usage(
+                place,
+                "each hyperparameter once",
+                format!("it at {} too", earlier.place),
+                "keep one of the lines",
+            ));
         }
         self.places.push(place.clone());
         Ok(())
@@ -188,11 +220,17 @@ impl Space {
     /// # Errors
     /// A value is out of its range or does not fit the data, or there are too many trials.
     pub fn trials(&self) -> Result<Vec<Trial>> {
-        let axes: Vec<(&String, &Vec<Value>)> = self.grid.iter().filter_map(|(key, values)| Some((key, values.as_array()?))).collect();
+        let axes: Vec<(&String, &Vec<Value>)> =
+            self.grid.iter().filter_map(|(key, values)| Some((key, values.as_array()?))).collect();
         let count = axes.iter().try_fold(1_usize, |count, (_, values)| count.checked_mul(values.len()));
         let count = count.filter(|&count| count <= MOST_TRIALS).ok_or_else(|| {
             let lengths: Vec<String> = axes.iter().map(|(_, values)| values.len().to_string()).collect();
-            Error::usage("[grid]", format!("at most {MOST_TRIALS} trials"), lengths.join(" × "), "make the lists shorter, or split the sweep")
+            Error::usage(
+                "[grid]",
+                format!("at most {MOST_TRIALS} trials"),
+                lengths.join(" × "),
+                "make the lists shorter, or split the sweep",
+            )
         })?;
         let train_rows = self.data.train.unwrap_or_default();
         let fingerprint = self.data.fingerprint.as_deref().unwrap_or_default();
@@ -205,7 +243,8 @@ impl Space {
                 configuration.insert((*key).clone(), values[rest % values.len()].clone());
                 rest /= values.len();
             }
-            let hyperparameters: Hyperparameters = serde_json::from_value(Value::Object(configuration)).expect("every value was checked alone");
+            let hyperparameters: Hyperparameters =
+                serde_json::from_value(Value::Object(configuration)).expect("every value was checked alone");
             let checked = hyperparameters.check(train_rows).map_err(|error| self.place_in_file(error))?;
             let trial = Trial::new(checked, fingerprint);
             assert!(ids.insert(trial.id.clone()), "two trials have the identity {}", trial.id);
@@ -240,7 +279,9 @@ impl Space {
         let mut text = String::new();
         let data = serde_json::to_value(&self.data).unwrap_or_default();
         let empty = Map::new();
-        for (name, entries) in [("data", data.as_object().unwrap_or(&empty)), ("fixed", &self.fixed), ("grid", &self.grid)] {
+        for (name, entries) in
+            [("data", data.as_object().unwrap_or(&empty)), ("fixed", &self.fixed), ("grid", &self.grid)]
+        {
             let _ = writeln!(text, "{}[{name}]", if text.is_empty() { "" } else { "\n" });
             for (key, value) in entries {
                 let _ = writeln!(text, "{key} = {}", value.to_string().replace(',', ", "));
@@ -253,7 +294,12 @@ impl Space {
     pub fn differences(&self, new: &Self) -> Vec<String> {
         let flat = |space: &Self| -> Map<String, Value> {
             let data = serde_json::to_value(&space.data).unwrap_or_default();
-            let data = data.as_object().cloned().unwrap_or_default().into_iter().map(|(key, value)| (format!("data.{key}"), value));
+            let data = data
+                .as_object()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(key, value)| (format!("data.{key}"), value));
             data.chain(space.fixed.clone()).chain(space.grid.clone()).collect()
         };
         let (old, new) = (flat(self), flat(new));
@@ -276,19 +322,25 @@ fn place_of(line: &impl Fn(std::ops::Range<usize>) -> String, key: &Spanned<std:
 
 /// A TOML value as JSON. Only what JSON has: no dates, no NaN, no infinity.
 fn json(value: &Spanned<DeValue<'_>>, place: &Place) -> Result<Value> {
-    let refuse = |expected: &str, found: &str| Err(Error::usage(place, expected, found, "write a finite number, a word in quotes, or a list of them"));
+    let refuse = |expected: &str, found: &str| {
+        Err(Error::usage(place, expected, found, "write a finite number, a word in quotes, or a list of them"))
+    };
     match value.get_ref() {
         DeValue::String(text) => Ok(Value::String(text.to_string())),
         DeValue::Boolean(value) => Ok(Value::Bool(*value)),
-        DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()).ok().and_then(serde_json::Number::from_i128) {
-            Some(number) => Ok(Value::Number(number)),
-            None => refuse("a number of at most 64 bits", number.as_str()),
-        },
+        DeValue::Integer(number) => {
+            match i128::from_str_radix(number.as_str(), number.radix()).ok().and_then(serde_json::Number::from_i128) {
+                Some(number) => Ok(Value::Number(number)),
+                None => refuse("a number of at most 64 bits", number.as_str()),
+            }
+        }
         DeValue::Float(number) => match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
             Some(number) => Ok(Value::Number(number)),
             None => refuse("a finite number", number.as_str()),
         },
-        DeValue::Array(values) => Ok(Value::Array(values.iter().map(|value| json(value, place)).collect::<Result<_>>()?)),
+        DeValue::Array(values) => {
+            Ok(Value::Array(values.iter().map(|value| json(value, place)).collect::<Result<_>>()?))
+        }
         DeValue::Datetime(_) => refuse("a number, a word or a list", "a date"),
         DeValue::Table(_) => refuse("a number, a word or a list", "a table"),
     }
@@ -299,7 +351,12 @@ fn typed(place: &Place, value: Value) -> Result<Value> {
     let defaults = Hyperparameters::default().to_map();
     let Some(default) = defaults.get(&place.key) else {
         let known: Vec<&str> = defaults.keys().map(String::as_str).collect();
-        return Err(Error::usage(&place.place, "a hyperparameter", format!("`{}`", place.key), nearest(&place.key, &known)));
+        return Err(Error::usage(
+            &place.place,
+            "a hyperparameter",
+            format!("`{}`", place.key),
+            nearest(&place.key, &known),
+        ));
     };
     // 1e4 is a whole number too.
     let whole = value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..9e15).contains(number));
@@ -313,7 +370,8 @@ fn typed(place: &Place, value: Value) -> Result<Value> {
         _ => {
             let alone = Map::from_iter([(place.key.clone(), value.clone())]);
             let error = serde_json::from_value::<Hyperparameters>(Value::Object(alone)).err();
-            error.map(|error| error.to_string().rsplit("expected ").next().unwrap_or("another value").replace('`', "\""))
+            error
+                .map(|error| error.to_string().rsplit("expected ").next().unwrap_or("another value").replace('`', "\""))
         }
     };
     match expected {
@@ -330,7 +388,8 @@ fn data_config(entries: &Map<String, Value>, place: &str) -> Result<DataConfig> 
         return Err(Error::usage(place, "a key of [data]", format!("`{key}`"), nearest(key, &known)));
     }
     serde_json::from_value(Value::Object(entries.clone())).map_err(|error| {
-        let expected = "dataset (\"cifar10\", \"cifar100\" or \"cifar100-coarse\"), train, val and test (whole numbers)";
+        let expected =
+            "dataset (\"cifar10\", \"cifar100\" or \"cifar100-coarse\"), train, val and test (whole numbers)";
         Error::Usage(Complaint::new(format!("{place}: [data]"), expected, error.to_string(), "change the value"))
     })
 }

@@ -1,0 +1,106 @@
+//! What the tests that run the program share.
+#![allow(dead_code)] // each test uses a part
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use mlpgrid::data::synthetic::{self, Manifest};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, away from the environment's data.
+pub fn mlpgrid() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlpgrid"));
+    command.env_remove("CIFAR10_DIR").env_remove("OPENBLAS_CORETYPE");
+    command
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Runs the program with `arguments`.
+    pub fn of<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        Self::finish(mlpgrid().args(arguments).output().expect("the program starts"))
+    }
+
+    pub fn finish(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The one JSON object on stdout of a run that ended with `code`.
+    pub fn json(&self, code: i32) -> Value {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("one JSON object ({error}): {self:?}"))
+    }
+
+    /// The one line of an error, which must hold every one of `parts`.
+    pub fn refused(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        let errors: Vec<&str> = self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "one line: {self:?}");
+        assert!(self.stderr.ends_with(&format!("{}\n", errors[0])), "the error is the last line: {self:?}");
+        assert!(!errors[0].contains("a bug"), "{self:?}");
+        for part in parts {
+            assert!(errors[0].contains(part), "`{part}` in `{}`", errors[0]);
+        }
+        assert_eq!(self.stdout, "", "an error leaves stdout empty");
+    }
+}
+
+/// A folder with a small synthetic data set in `data`, gone when dropped.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let place = Self { folder: TempDir::new().expect("a temporary folder") };
+        synthetic::write(&place.data(), &Manifest { rows_per_file: 40, seed: 1 }).expect("the data set is written");
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Writes a file and returns its path as text.
+    pub fn file(&self, name: &str, content: &str) -> String {
+        fs::write(self.path(name), content).expect("the file is written");
+        text(&self.path(name))
+    }
+
+    /// `mlpgrid train` on the data set, with more arguments.
+    pub fn train(&self, more: &[&str]) -> Run {
+        Run::of([&["train", "--data", &text(&self.data())], more].concat())
+    }
+
+    /// `mlpgrid sweep` on the data set into `out`, with more arguments.
+    pub fn sweep(&self, spec: &str, out: &str, more: &[&str]) -> Run {
+        Run::of([&["sweep", spec, "--data", &text(&self.data()), "--out", &text(&self.path(out))], more].concat())
+    }
+}
+
+pub fn text(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// The real CIFAR-10, or a word that the test is skipped.
+pub fn real_cifar() -> Option<PathBuf> {
+    let directory = std::env::var_os("CIFAR10_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    if directory.is_none() {
+        eprintln!("skipped: CIFAR10_DIR names no directory with the real CIFAR-10");
+    }
+    directory
+}

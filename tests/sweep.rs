@@ -1,0 +1,139 @@
+//! `mlpgrid sweep` and `mlpgrid status`, as their users run them.
+
+mod common;
+
+use std::fs;
+
+use common::{Place, Run, text};
+
+const SPEC: &str = "
+[fixed]
+batch_size = 20
+iterations = 30
+[grid]
+hidden = [4, 12]
+learning_rate = [1e-4, 3e-4, 1e6]
+seed = [0, 1]
+";
+
+fn leaderboard(place: &Place, out: &str) -> String {
+    fs::read_to_string(place.path(out).join("leaderboard.csv")).expect("a leaderboard")
+}
+
+#[test]
+fn a_sweep_ends_with_a_leaderboard_a_best_model_and_a_report() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    let run = place.sweep(&spec, "out", &[]);
+    let report = run.json(0);
+    assert_eq!(report["trials"], 12);
+    assert_eq!(report["complete"], 8);
+    assert_eq!(report["diverged"], 4, "a diverging trial is a row and stops nothing");
+    assert_eq!(report["trained_now"], 12);
+    assert!(report["gflops"].as_f64().unwrap() > 0.0);
+
+    let board = leaderboard(&place, "out");
+    let lines: Vec<&str> = board.lines().collect();
+    assert!(lines[0].starts_with("rank,trial,status,val_accuracy,final_loss,hidden,learning_rate,"), "{}", lines[0]);
+    assert_eq!(lines.len(), 13);
+    assert!(lines[1].contains(report["best_trial"].as_str().unwrap()));
+    assert!(lines[1..9].iter().all(|line| line.contains(",complete,")));
+    assert!(lines[9..].iter().all(|line| line.contains(",diverged,,,") && !line.ends_with(',')), "with its iteration");
+
+    let best = Run::of(["eval", &text(&place.path("out")), "--data", &text(&place.data())]).json(0);
+    assert_eq!(best["trial"], report["best_trial"]);
+    assert_eq!(best["val_accuracy"], report["best_val_accuracy"]);
+    assert!(place.path("out/sweep.toml").exists() && place.path("out/environment.json").exists());
+}
+
+#[test]
+fn running_again_trains_nothing_and_changes_nothing() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let (board, best) = (leaderboard(&place, "out"), fs::read(place.path("out/best.safetensors")).unwrap());
+    let report = place.sweep(&spec, "out", &[]).json(0);
+    assert_eq!(report["trained_now"], 0);
+    assert_eq!(report["complete"], 8);
+    assert_eq!(leaderboard(&place, "out"), board);
+    assert_eq!(fs::read(place.path("out/best.safetensors")).unwrap(), best);
+}
+
+#[test]
+fn one_worker_and_two_give_the_same_leaderboard_and_the_same_best_model() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "one", &["--workers", "1"]).json(0);
+    place.sweep(&spec, "two", &["--workers", "2"]).json(0);
+    assert_eq!(leaderboard(&place, "one"), leaderboard(&place, "two"));
+    let best = |out: &str| fs::read(place.path(out).join("best.safetensors")).unwrap();
+    assert_eq!(best("one"), best("two"));
+}
+
+#[test]
+fn a_torn_record_is_reported_and_only_its_trial_is_trained_again() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let board = leaderboard(&place, "out");
+    let results = fs::read_dir(place.path("out/results")).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read_to_string(&results).unwrap();
+    fs::write(&results, &whole[..whole.len() - 100]).unwrap();
+
+    let status = Run::of(["status", &text(&place.path("out")), "--json"]);
+    assert_eq!(status.json(0)["missing"], 1);
+    assert!(status.stderr.contains(":12: expected a whole record"), "{}", status.stderr);
+    let run = place.sweep(&spec, "out", &[]);
+    assert_eq!(run.json(0)["trained_now"], 1);
+    assert!(run.stderr.contains(":12: expected a whole record"), "{}", run.stderr);
+    assert_eq!(leaderboard(&place, "out"), board);
+}
+
+#[test]
+fn a_lost_or_damaged_best_model_is_made_again_to_the_bit() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let path = place.path("out/best.safetensors");
+    let best = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    place.sweep(&spec, "out", &[]).json(0);
+    assert_eq!(fs::read(&path).unwrap(), best);
+    fs::write(&path, "no model").unwrap();
+    place.sweep(&spec, "out", &[]).json(0);
+    assert_eq!(fs::read(&path).unwrap(), best);
+}
+
+#[test]
+fn set_overrides_the_sweep_file() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    let more =
+        ["--set", "hidden=6", "--set", "learning_rate=[1e-4]", "--set", "data.val=10", "--set", "sampling=shuffle"];
+    assert_eq!(place.sweep(&spec, "out", &more).json(0)["trials"], 2);
+    let resolved = fs::read_to_string(place.path("out/sweep.toml")).unwrap();
+    for line in ["hidden = 6", "learning_rate = [0.0001]", "val = 10", "sampling = \"shuffle\""] {
+        assert!(resolved.lines().any(|found| found == line), "{line} in {resolved}");
+    }
+}
+
+#[test]
+fn the_resolved_sweep_file_is_itself_a_sweep_file_of_the_same_sweep() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let resolved = text(&place.path("out/sweep.toml"));
+    assert_eq!(place.sweep(&resolved, "out", &[]).json(0)["trained_now"], 0);
+}
+
+#[test]
+fn status_counts_the_trials_for_people_and_for_programs() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let out = text(&place.path("out"));
+    let report = Run::of(["status", &out, "--json"]).json(0);
+    assert_eq!((&report["complete"], &report["diverged"], &report["missing"]), (&8.into(), &4.into(), &0.into()));
+    let run = Run::of(["status", &out]);
+    assert!(run.stdout.contains("complete  8\n") && run.stdout.contains("missing   0\n"), "{run:?}");
+}
