@@ -1,6 +1,7 @@
 //! The command line: one file a command; each has its `Arguments` and a `run`.
 
 pub mod eval;
+pub mod fetch;
 pub mod info;
 pub mod status;
 pub mod sweep;
