@@ -34,7 +34,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// See [`fetch::fetch`].
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut archive = Archive::official(arguments.dataset);
     if let Some(url) = &arguments.url {
         archive.url.clone_from(url);
@@ -42,7 +42,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut talk = Talk::new(&archive, &arguments.dir);
     let outcome = fetch::fetch(&archive, &arguments.dir, &Patience::default(), &mut |progress| talk.take(progress));
     talk.bar.finish_and_clear(); // whatever is said next stands alone
-    print(&format!("{}\n", outcome?.display()))
+    print(&format!("{}\n", outcome?.display()))?;
+    Ok(0)
 }
 
 /// Turns progress into a bar on a terminal, and into a line every few seconds elsewhere.

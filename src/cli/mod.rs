@@ -41,6 +41,8 @@ pub struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Download CIFAR-10 or CIFAR-100, verify its checksum and unpack it
+    Fetch(fetch::Arguments),
     /// Write CIFAR-10-shaped files that a network can learn from
     Synth(synth::Arguments),
     /// Train one network
@@ -65,6 +67,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         return info::version(command_line.verbose);
     }
     match &command_line.command {
+        Some(Command::Fetch(arguments)) => fetch::run(arguments),
         Some(Command::Synth(arguments)) => synth::run(arguments),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Sweep(arguments)) => sweep::run(arguments),

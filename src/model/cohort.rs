@@ -1,6 +1,6 @@
 //! Many networks side by side: trials that see the same minibatches train in lockstep over one wide first-layer matrix.
 //!
-//! Shape letters as in [`two_layer_net`](super::two_layer_net), with K members and ΣH hidden units in all:
+//! Shape letters as in [`two_layer_net`], with K members and ΣH hidden units in all:
 //!
 //! ```text
 //! one forward    Z = X · [V_1 | V_2 | … | V_K]          (B, D)·(D, ΣH)

@@ -62,8 +62,13 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
+        Self::with_rows(40)
+    }
+
+    /// As `new`, with so many images in each of the six files.
+    pub fn with_rows(rows_per_file: usize) -> Self {
         let place = Self { folder: TempDir::new().expect("a temporary folder") };
-        synthetic::write(&place.data(), &Manifest { rows_per_file: 40, seed: 1 }).expect("the data set is written");
+        synthetic::write(&place.data(), &Manifest { rows_per_file, seed: 1 }).expect("the data set is written");
         place
     }
 

@@ -1,0 +1,73 @@
+//! The README's commands, run as they stand.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use common::Place;
+
+const README: &str = include_str!("../README.md");
+
+/// The lines of every block that is marked `sh`.
+fn commands() -> Vec<&'static str> {
+    let blocks = README.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    blocks
+        .flat_map(str::lines)
+        .map(|line| line.split(" #").next().unwrap_or(line).trim())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// Every `mlpgrid` command of the README works in a folder with `data` and `sweeps`. Two things differ from a reader's machine:
+/// the data are few synthetic images, and sweeps are cut to a few iterations. `fetch` has a test with a server of its own.
+#[test]
+fn every_mlpgrid_command_of_the_readme_works() {
+    let place = Place::with_rows(200);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    symlink(root.join("sweeps"), place.path("sweeps")).unwrap();
+    let mut ran = 0;
+    for line in commands().into_iter().filter(|line| line.starts_with("mlpgrid ") && !line.starts_with("mlpgrid fetch"))
+    {
+        let shorter = if line.starts_with("mlpgrid sweep") { " --set iterations=20" } else { "" };
+        let path = format!(
+            "{}:{}",
+            Path::new(env!("CARGO_BIN_EXE_mlpgrid")).parent().unwrap().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let script = format!("{line}{shorter}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(place.path(""))
+            .env("PATH", path)
+            .env_remove("CIFAR10_DIR")
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        ran += 1;
+    }
+    assert!(ran >= 4, "the README has commands");
+}
+
+#[test]
+fn the_scripts_that_the_readme_names_are_there() {
+    for line in commands().into_iter().filter(|line| line.starts_with("./")) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(line);
+        assert!(fs::metadata(&script).is_ok(), "{line}");
+    }
+}
+
+/// The table of hyperparameters gives every key with its live default.
+#[test]
+fn the_readmes_table_of_hyperparameters_is_complete_and_true() {
+    for (key, default) in mlpgrid::model::Hyperparameters::default().to_map() {
+        let row = README
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}` |")))
+            .unwrap_or_else(|| panic!("a row for {key}"));
+        let cell = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        assert_eq!(cell, default.to_string(), "{key}");
+    }
+}
