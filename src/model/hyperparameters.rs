@@ -91,15 +91,6 @@ impl Hyperparameters {
                 );
             }
         }
-        if self.batch_size > train_rows {
-            let expected = format!("at most {train_rows} rows, all of the training split");
-            return refuse(
-                "batch_size",
-                expected,
-                self.batch_size.to_string(),
-                "choose a smaller batch, or train on more rows",
-            );
-        }
         for (name, value, may_be_zero) in [
             ("learning_rate", self.learning_rate, false),
             ("learning_rate_decay", self.learning_rate_decay, false),
@@ -110,6 +101,15 @@ impl Hyperparameters {
                 let expected = if may_be_zero { "a finite number, 0 or more" } else { "a finite number above 0" };
                 return refuse(name, expected.to_owned(), value.to_string(), "choose one in that range");
             }
+        }
+        if self.batch_size > train_rows {
+            let expected = format!("at most {train_rows} rows, all of the training split");
+            return refuse(
+                "batch_size",
+                expected,
+                self.batch_size.to_string(),
+                "choose a smaller batch, or train on more rows",
+            );
         }
         Ok(CheckedHyperparameters(self))
     }
