@@ -64,11 +64,10 @@ fn shuffled_sampling_trains_too_and_is_another_trial() {
 
 #[test]
 fn a_network_learns_the_synthetic_classes() {
-    let place = Place::new();
-    let more =
-        ["--hidden", "20", "--iterations", "400", "--batch-size", "50", "--learning-rate", "3e-4", "--l2", "0.01"];
-    let report = place.train(&more).json(0);
-    assert!(report["final_loss"].as_f64().unwrap() < 1.0, "{report}");
+    let place = Place::with_rows(400);
+    let flags = "--hidden 20 --iterations 400 --batch-size 50 --learning-rate 3e-3 --weight-scale 1e-3 --l2 0.01";
+    let report = place.train(&flags.split(' ').collect::<Vec<_>>()).json(0);
+    assert!(report["final_loss"].as_f64().unwrap() < 1.0 && report["val_accuracy"].as_f64().unwrap() > 0.4, "{report}");
 }
 
 #[test]
