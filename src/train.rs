@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::{Minibatch, Sampler};
 use crate::data::{Dataset, Split, dataset::Rows};
-use crate::model::cohort::{Cohort, Scratch};
+use crate::model::cohort::{Cohort, Scratch, Start};
 use crate::model::{CheckedHyperparameters, TwoLayerNet};
 use crate::random::{self, Purpose};
 use crate::real::Real;
@@ -158,10 +159,18 @@ struct Training<'a, T> {
 impl<'a, T: Real> Training<'a, T> {
     fn new(data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
         let shared = &trials[0];
+        let lanes = lanes::<T>(data.inputs(), shared.batch_size);
+        assert!(lanes.is_some() || trials.len() == 1, "this BLAS kernel has no lanes: trials train alone");
+        let lanes = lanes.unwrap_or_else(Lanes::alone);
         let key = |h: &CheckedHyperparameters| (h.seed, h.batch_size, h.sampling);
         assert!(trials.iter().all(|trial| key(trial) == key(shared)), "trials of a cohort share their minibatches");
         let train_rows = data.rows(Split::Train).len();
-        let cohort = Cohort::new(trials.iter().map(|h| (first_network(data, h), h.l2, h.learning_rate)).collect());
+        let start = |h: &CheckedHyperparameters| Start {
+            network: first_network(data, h),
+            l2: h.l2,
+            learning_rate: h.learning_rate,
+        };
+        let cohort = Cohort::new(trials.iter().map(start).collect(), lanes);
         let begin = |(trial, hyperparameters)| Running {
             trial,
             hyperparameters,
@@ -310,6 +319,11 @@ impl<'a, T: Real> Training<'a, T> {
     }
 }
 
+/// Where units stand in products of these shapes; `None` where a trial's bits would depend on its neighbours.
+pub fn lanes<T: Real>(inputs: usize, batch_size: usize) -> Option<Lanes> {
+    Lanes::measured::<T>(Shape { batch_rows: batch_size, evaluation_rows: EVALUATION_ROWS, inputs })
+}
+
 /// The network that a trial starts from: drawn for its seed and shape alone.
 fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters) -> TwoLayerNet<T> {
     let mut stream = random::stream(h.seed, Purpose::Init, 0);
@@ -361,10 +375,12 @@ fn fractions(correct: &[usize], rows: usize, accuracies: &mut [f64]) {
     }
 }
 
-/// The accuracy of one network on `rows`, a fraction.
-pub fn accuracy<T: Real>(network: &TwoLayerNet<T>, rows: Rows<'_>, mean: &[f64]) -> f64 {
+/// The accuracy on `rows` of a network that was trained with minibatches of `batch_size`, a fraction: what training itself measured.
+pub fn accuracy<T: Real>(network: &TwoLayerNet<T>, batch_size: usize, rows: Rows<'_>, mean: &[f64]) -> f64 {
     let mean: Vec<T> = mean.iter().map(|&value| T::from_f64(value)).collect();
-    let cohort = Cohort::new(vec![(network.clone(), 0.0, 0.0)]);
+    let start = Start { network: network.clone(), l2: 0.0, learning_rate: 0.0 };
+    let lanes = lanes::<T>(mean.len(), batch_size).unwrap_or_else(Lanes::alone);
+    let cohort = Cohort::new(vec![start], lanes);
     let mut accuracy = [0.0];
     Evaluation::new(&cohort, mean.len()).accuracies(&cohort, rows, &mean, &mut accuracy);
     accuracy[0]

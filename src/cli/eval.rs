@@ -57,7 +57,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let found = format!("one of {inputs} inputs and {classes} classes");
         return Err(Error::content(&path, expected, found, "give another model, or the data that it was trained on"));
     }
-    let accuracy = |split| train::accuracy(&model.network, data.rows(split), &model.mean);
+    let batch_size = model.provenance.hyperparameters.batch_size;
+    let accuracy = |split| train::accuracy(&model.network, batch_size, data.rows(split), &model.mean);
     let report = Report {
         model: path.display().to_string(),
         trial: model.provenance.trial.clone(),

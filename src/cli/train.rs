@@ -72,7 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     recorder.progress.finish();
     let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
-    let test = |network: &TwoLayerNet<f32>| train::accuracy(network, data.rows(Split::Test), &data.mean);
+    let test = |network: &TwoLayerNet<f32>| {
+        train::accuracy(network, trial.hyperparameters.batch_size, data.rows(Split::Test), &data.mean)
+    };
     let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
     if let Some(directory) = &arguments.out {
         history::write(&directory.join("history.csv"), &recorder.losses, &ending.outcome.curve)?;

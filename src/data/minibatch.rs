@@ -89,6 +89,11 @@ impl<T: Real> Minibatch<T> {
         self.x.slice(s![..self.rows, ..])
     }
 
+    /// Everything that the buffer has room for: X, and below it whatever was there before.
+    pub fn buffer(&self) -> ArrayView2<'_, T> {
+        self.x.view()
+    }
+
     /// y (B) as last gathered.
     pub fn labels(&self) -> &[u8] {
         &self.labels[..self.rows]

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod cohort;
 pub mod hyperparameters;
+pub mod second_layer;
 pub mod two_layer_net;
 
 pub use hyperparameters::{CheckedHyperparameters, Hyperparameters};

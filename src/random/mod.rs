@@ -14,6 +14,8 @@ pub enum Purpose {
     Init,
     /// The rows of each minibatch.
     Minibatches,
+    /// The products that show a BLAS kernel's order of summation.
+    Lanes,
     /// The class patterns of a synthetic data set.
     SyntheticPatterns,
     /// The images of a synthetic data set's file.
@@ -26,6 +28,7 @@ impl Purpose {
         match self {
             Self::Init => b"init",
             Self::Minibatches => b"minibatches",
+            Self::Lanes => b"lanes",
             Self::SyntheticPatterns => b"synth patterns",
             Self::SyntheticImages => b"synth images",
         }

@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)] // the only calls into C
 
+pub mod lanes;
+
 use std::env;
 use std::ffi::{CStr, c_char, c_int};
 
