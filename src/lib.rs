@@ -15,11 +15,13 @@
 //! | [`train`] | one cohort from its first iteration to its last |
 //! | [`sweep`] | many trials: search space, workers, results that survive |
 //! | [`report`] | what people look at |
+//! | [`bench`] | throughput against the machine's own matrix multiply |
 //! | [`cli`] | one file a command |
 
 // Nothing is linked without this line: ndarray calls BLAS, this crate brings it.
 extern crate blas_src as _;
 
+pub mod bench;
 pub mod blas;
 pub mod cli;
 pub mod data;

@@ -90,8 +90,8 @@ pub enum Detail {
 
 /// Told what happens while a cohort trains.
 pub trait Observer<T> {
-    /// So many trials have done one more iteration.
-    fn iterated(&mut self, _trials: usize) {}
+    /// So many trials, with so many hidden units in all, have done one more iteration.
+    fn iterated(&mut self, _trials: usize, _units: usize) {}
 
     /// The loss of a trial at an iteration, where [`Detail`] asks for it.
     fn loss(&mut self, _trial: usize, _iteration: usize, _loss: f64, _learning_rate: f64) {}
@@ -212,7 +212,8 @@ impl<'a, T: Real> Training<'a, T> {
         let penalty = |member| if keep_losses { self.cohort.penalty(member) } else { 0.0 };
         let penalties: Vec<f64> = (0..self.running.len()).map(penalty).collect();
         self.cohort.iterate(&self.batch, &mut self.scratch, &mut self.losses);
-        observer.iterated(self.running.len());
+        let units = self.running.iter().map(|run| run.hyperparameters.hidden).sum();
+        observer.iterated(self.running.len(), units);
         for (loss, penalty) in self.losses.iter_mut().zip(&penalties) {
             *loss += penalty;
         }
@@ -317,6 +318,12 @@ impl<'a, T: Real> Training<'a, T> {
         self.running = stayed.into_iter().map(|(_, run)| run).collect();
         left.into_iter().map(|(_, run)| run).collect()
     }
+}
+
+/// Bytes that a worker needs for a cohort of so many hidden units: weights, minibatch, wide buffer, the same for evaluation.
+pub fn bytes_of_cohort<T: Real>(units: usize, batch_size: usize, inputs: usize) -> usize {
+    let rows = batch_size + EVALUATION_ROWS;
+    (units * inputs + rows * (inputs + units)) * size_of::<T>()
 }
 
 /// Where units stand in products of these shapes; `None` where a trial's bits would depend on its neighbours.

@@ -178,14 +178,14 @@ struct Recorder {
 
 impl Recorder {
     fn new(iterations: usize) -> Self {
-        let progress = Progress::new("train", "iterations", iterations as u64);
+        let progress = Progress::new("train", "iterations", iterations as f64);
         Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None }
     }
 }
 
 impl Observer<f32> for Recorder {
-    fn iterated(&mut self, _trials: usize) {
-        self.progress.add(1);
+    fn iterated(&mut self, _trials: usize, _units: usize) {
+        self.progress.add(1, 1.0);
     }
 
     fn loss(&mut self, _trial: usize, iteration: usize, loss: f64, learning_rate: f64) {

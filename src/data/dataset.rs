@@ -143,6 +143,11 @@ impl Dataset {
         Rows { pixels: &images.pixels[range.start * PIXELS..range.end * PIXELS], labels: &images.labels[range] }
     }
 
+    /// Bytes of images and labels in memory.
+    pub fn bytes(&self) -> usize {
+        [&self.training, &self.test].iter().map(|images| images.pixels.len() + images.labels.len()).sum()
+    }
+
     /// D, the number of inputs.
     pub fn inputs(&self) -> usize {
         PIXELS

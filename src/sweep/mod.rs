@@ -2,5 +2,6 @@
 
 pub mod directory;
 pub mod journal;
+pub mod plan;
 pub mod runner;
 pub mod space;

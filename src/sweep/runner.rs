@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::journal::{self, Journal, Record, Results, better_first};
+use super::plan::{self, CohortPlan, Limits};
 use super::space::Trial;
 use crate::data::Dataset;
 use crate::error::{Complaint, Error, Result};
-use crate::model::TwoLayerNet;
 use crate::model::checkpoint::{Provenance, SavedModel};
+use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use crate::train::{self, Detail, Observer, Outcome, Status};
 use crate::{blas, version};
 
@@ -20,8 +21,8 @@ pub const BEST_MODEL: &str = "best.safetensors";
 
 /// Told what happens, from every worker at once.
 pub trait Watcher: Sync {
-    /// So many trials have done one more iteration.
-    fn iterated(&self, trials: usize);
+    /// So many trials have done one more iteration, which took so many floating-point operations.
+    fn iterated(&self, trials: usize, work: f64);
 
     /// A trial ended and is recorded; `is_best` where it is better than all before it.
     fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool);
@@ -36,22 +37,52 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// The BLAS kernel.
     pub kernel: &'a str,
-    /// Rayon workers.
-    pub workers: usize,
 }
 
-/// Trains every trial that has no record yet, and makes sure that the best model is in its file. Returns how many it trained.
+/// What a sweep has left to do, and in which cohorts.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// Every trial of the sweep.
+    pub trials: &'a [Trial],
+    /// Those that have no record yet.
+    pub missing: Vec<&'a Trial>,
+    /// Those, in cohorts.
+    pub cohorts: Vec<CohortPlan>,
+    /// What the cohorts were planned for.
+    pub limits: Limits,
+}
+
+impl<'a> Job<'a> {
+    /// Plans what `results` lack, for `workers` on this machine. Whether trials may share a cohort is measured for each batch size.
+    pub fn new(data: &Dataset, trials: &'a [Trial], results: &Results, workers: usize) -> Self {
+        let missing: Vec<&Trial> = trials.iter().filter(|trial| !results.records.contains_key(&trial.id)).collect();
+        let mut batch_sizes: Vec<usize> = missing.iter().map(|trial| trial.hyperparameters.batch_size).collect();
+        batch_sizes.sort_unstable();
+        batch_sizes.dedup();
+        let may_share =
+            batch_sizes.into_iter().all(|batch_size| train::lanes::<f32>(data.inputs(), batch_size).is_some());
+        let limits =
+            Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine(), may_share };
+        let hyperparameters: Vec<&Hyperparameters> = missing.iter().map(|trial| &*trial.hyperparameters).collect();
+        let cohorts = plan::plan(&hyperparameters, limits);
+        Self { trials, missing, cohorts, limits }
+    }
+
+    /// Floating-point operations of the missing trials.
+    pub fn work(&self) -> f64 {
+        self.missing.iter().map(|trial| plan::work(&trial.hyperparameters, self.limits.inputs)).sum()
+    }
+}
+
+/// Trains every missing trial, and makes sure that the best model is in its file.
 ///
 /// # Errors
 /// A result or the best model cannot be written; trials recorded until then stay recorded.
-pub fn run(site: Site<'_>, trials: &[Trial], watcher: &dyn Watcher) -> Result<usize> {
-    let before = Results::read(site.directory)?;
-    let missing: Vec<&Trial> = trials.iter().filter(|trial| !before.records.contains_key(&trial.id)).collect();
-    if !missing.is_empty() {
-        train_missing(site, trials, &missing, &before, watcher)?;
+pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
+    if !job.missing.is_empty() {
+        train_missing(site, job, watcher)?;
     }
-    keep_best_model(site, trials)?;
-    Ok(missing.len())
+    keep_best_model(site, job.trials)
 }
 
 /// What the workers share.
@@ -69,34 +100,32 @@ struct Writing {
     error: Option<Error>,
 }
 
-fn train_missing(
-    site: Site<'_>,
-    trials: &[Trial],
-    missing: &[&Trial],
-    before: &Results,
-    watcher: &dyn Watcher,
-) -> Result<()> {
-    let recorded = trials.iter().filter_map(|trial| before.records.get(&trial.id)).map(|record| &record.outcome);
+fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
+    let before = Results::read(site.directory)?;
+    let recorded = job.trials.iter().filter_map(|trial| before.records.get(&trial.id)).map(|record| &record.outcome);
     let best = recorded.filter(|outcome| outcome.status == Status::Complete).min_by(|a, b| better_first(a, b)).cloned();
     let writing = Mutex::new(Writing { journal: Journal::create(site.directory)?, best, error: None });
     let shared = Shared { site, watcher, stop: AtomicBool::new(false), writing };
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(site.workers).thread_name(|worker| format!("worker {worker}"));
+    let workers = job.limits.workers;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|worker| format!("worker {worker}"));
     let pool = pool.build().map_err(|error| {
         Error::Content(Complaint::new(
             "workers",
-            format!("{} threads", site.workers),
+            format!("{workers} threads"),
             error.to_string(),
             "ask for fewer with --workers",
         ))
     })?;
     let next = AtomicUsize::new(0);
     pool.scope(|scope| {
-        for _ in 0..site.workers {
+        for _ in 0..workers {
             scope.spawn(|_| {
                 blas::set_one_thread();
-                while let Some(trial) = missing.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !shared.stops()) {
-                    train_one(&shared, trial);
+                while let Some(cohort) =
+                    job.cohorts.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !shared.stops())
+                {
+                    let trials: Vec<&Trial> = cohort.trials.iter().map(|&position| job.missing[position]).collect();
+                    train_cohort(&shared, &trials);
                 }
             });
         }
@@ -148,33 +177,43 @@ impl Shared<'_> {
     }
 }
 
-/// Tells the shared state what happens to one trial.
-struct Trainee<'a> {
+/// Tells the shared state what happens to a cohort's trials.
+struct Trainees<'a> {
     shared: &'a Shared<'a>,
-    trial: &'a Trial,
+    trials: &'a [&'a Trial],
+    ended: Vec<bool>,
+    /// Floating-point operations of an iteration of one hidden unit.
+    work_of_unit: f64,
 }
 
-impl Observer<f32> for Trainee<'_> {
-    fn iterated(&mut self, trials: usize) {
-        self.shared.watcher.iterated(trials);
+impl Observer<f32> for Trainees<'_> {
+    fn iterated(&mut self, trials: usize, units: usize) {
+        self.shared.watcher.iterated(trials, units as f64 * self.work_of_unit);
     }
 
     fn stops(&self) -> bool {
         self.shared.stops()
     }
 
-    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
-        self.shared.record(self.trial, outcome, network.as_ref(), train_seconds, None);
+    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+        self.ended[trial] = true;
+        self.shared.record(self.trials[trial], outcome, network.as_ref(), train_seconds, None);
     }
 }
 
-/// Trains a trial. A panic in it is its failure, not the sweep's.
-fn train_one(shared: &Shared<'_>, trial: &Trial) {
-    let trials = std::slice::from_ref(&trial.hyperparameters);
-    let mut trainee = Trainee { shared, trial };
-    let attempt = || train::train(shared.site.data, trials, Detail::Epochs, &mut trainee);
+/// Trains a cohort. A panic in it is the failure of its trials, not of the sweep.
+fn train_cohort(shared: &Shared<'_>, trials: &[&Trial]) {
+    let hyperparameters: Vec<CheckedHyperparameters> =
+        trials.iter().map(|trial| trial.hyperparameters.clone()).collect();
+    let one_unit = Hyperparameters { hidden: 1, ..(*hyperparameters[0]).clone() };
+    let work_of_unit = plan::work_of_iteration(&one_unit, shared.site.data.inputs());
+    let mut trainees = Trainees { shared, trials, ended: vec![false; trials.len()], work_of_unit };
+    let attempt = || train::train(shared.site.data, &hyperparameters, Detail::Epochs, &mut trainees);
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
-        shared.record(trial, Outcome::failed(), None, 0.0, Some(panic_message(payload.as_ref())));
+        let message = panic_message(payload.as_ref());
+        for (trial, _) in trials.iter().zip(&trainees.ended).filter(|(_, ended)| !**ended) {
+            shared.record(trial, Outcome::failed(), None, 0.0, Some(message.clone()));
+        }
     }
 }
 

@@ -1,0 +1,39 @@
+//! The rate of large products with all workers busy: what this machine can do at all.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+use ndarray::linalg::general_mat_mul;
+
+use crate::blas;
+
+/// Rows and columns of the square product.
+const SIZE: usize = 2048;
+
+/// GFLOP/s of f32 products of 2048 × 2048 matrices by `workers` threads at once, together, over about `duration`.
+pub fn large_gflops(workers: usize, duration: Duration) -> f64 {
+    let barrier = Barrier::new(workers);
+    let rate = || {
+        blas::set_one_thread();
+        let matrix = |seed: usize| {
+            Array2::from_shape_fn((SIZE, SIZE), |(row, column)| ((row * 7 + column * 13 + seed) % 17) as f32 - 8.0)
+        };
+        let (a, b, mut c) = (matrix(0), matrix(5), Array2::zeros((SIZE, SIZE)));
+        let mut multiply = || general_mat_mul(1.0, &a, &b, 0.0, black_box(&mut c));
+        multiply(); // pages are touched, buffers are there
+        barrier.wait();
+        let (started, mut products) = (Instant::now(), 0);
+        while started.elapsed() < duration || products == 0 {
+            multiply();
+            products += 1;
+        }
+        f64::from(products) * 2.0 * (SIZE as f64).powi(3) / started.elapsed().as_secs_f64() / 1e9
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(rate)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
+    })
+}

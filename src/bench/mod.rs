@@ -1,0 +1,3 @@
+//! Throughput, against the machine's own matrix multiply.
+
+pub mod gemm;

@@ -1,0 +1,203 @@
+//! The fast path: a trial's bits do not depend on its cohort, and a cohort of many trials equals the reference network.
+
+mod common;
+
+use std::process::Command;
+
+use common::Place;
+use mlpgrid::blas;
+use mlpgrid::data::minibatch::{Minibatch, Sampler, Sampling};
+use mlpgrid::data::{DataConfig, Dataset, Split};
+use mlpgrid::model::cohort::{Cohort, Start};
+use mlpgrid::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
+use mlpgrid::random::{self, Purpose};
+use mlpgrid::real::Real;
+use mlpgrid::train::{self, Detail, Observer, Outcome};
+
+/// Everything that training leaves of each trial.
+struct Kept<T>(Vec<Option<(Outcome, Option<TwoLayerNet<T>>)>>);
+
+impl<T> Observer<T> for Kept<T> {
+    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, _train_seconds: f64) {
+        assert!(self.0[trial].is_none(), "a trial ends once");
+        self.0[trial] = Some((outcome, network));
+    }
+}
+
+fn train<T: Real>(data: &Dataset, trials: &[CheckedHyperparameters]) -> Vec<(Outcome, Option<TwoLayerNet<T>>)> {
+    let mut kept = Kept(trials.iter().map(|_| None).collect());
+    train::train::<T>(data, trials, Detail::Epochs, &mut kept);
+    kept.0.into_iter().map(|ended| ended.expect("every trial ends")).collect()
+}
+
+/// Trials of one seed that differ in everything else: shapes, rates, penalties, lengths; one diverges, one's decay turns the sign of
+/// its weights, one's scale is folded again and again.
+fn various(data: &Dataset) -> Vec<CheckedHyperparameters> {
+    let base =
+        Hyperparameters { batch_size: 20, seed: 5, iterations: 24, weight_scale: 1e-2, ..Hyperparameters::default() };
+    let trial = |hidden, learning_rate, l2, iterations| Hyperparameters {
+        hidden,
+        learning_rate,
+        l2,
+        iterations,
+        ..base.clone()
+    };
+    let trials = [
+        trial(50, 1e-3, 0.25, 24),
+        trial(7, 1e-4, 0.0, 24),
+        trial(1, 2e-3, 1.0, 3),
+        trial(64, 1e6, 0.1, 24),
+        trial(33, 1e-3, 400.0, 24),
+        trial(128, 5e-4, 0.1, 11),
+        trial(13, 1e-2, 60.0, 24),
+        trial(260, 1e-3, 0.01, 24),
+    ];
+    trials.into_iter().map(|trial| trial.check(data.rows(Split::Train).len()).expect("in range")).collect()
+}
+
+fn bits_do_not_depend_on_the_cohort<T: Real>(data: &Dataset) {
+    if train::lanes::<T>(data.inputs(), 20).is_none() {
+        eprintln!("{} kernels have no lanes for {}: trials train alone", blas::describe().kernel, T::NAME);
+        return;
+    }
+    let trials = various(data);
+    let alone: Vec<_> = trials.iter().flat_map(|trial| train::<T>(data, std::slice::from_ref(trial))).collect();
+    assert_eq!(alone.iter().filter(|(outcome, _)| outcome.diverged_at.is_some()).count(), 1);
+    let mut orders: Vec<Vec<usize>> =
+        vec![(0..8).collect(), (0..8).rev().collect(), vec![3, 0], vec![0, 5, 1], vec![2, 6, 2, 6]];
+    orders.push((0..24).map(|at| at * 5 % 8).collect());
+    for order in orders {
+        let cohort: Vec<_> = order.iter().map(|&trial| trials[trial].clone()).collect();
+        for (&trial, together) in order.iter().zip(train::<T>(data, &cohort)) {
+            assert!(together == alone[trial], "{} trial {trial} in cohort {order:?}", T::NAME);
+        }
+    }
+}
+
+/// The kernel of this process, with which the test below does its work.
+const KERNEL: &str = "MLPGRID_TEST_KERNEL";
+
+#[test]
+fn a_trial_alone_and_in_any_cohort_gives_the_same_bits_with_every_kernel_that_this_cpu_runs() {
+    if std::env::var_os(KERNEL).is_some() {
+        blas::initialise().expect("OpenBLAS takes one thread");
+        let place = Place::new();
+        let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
+        bits_do_not_depend_on_the_cohort::<f32>(&data);
+        bits_do_not_depend_on_the_cohort::<f64>(&data);
+        return;
+    }
+    let mut kernels = vec!["", "Nehalem"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has =
+            [is_x86_feature_detected!("avx"), is_x86_feature_detected!("avx2"), is_x86_feature_detected!("avx512vl")];
+        let wider = [
+            ("Sandybridge", has[0]),
+            ("Haswell", has[1]),
+            ("Zen", has[1]),
+            ("SkylakeX", has[2]),
+            ("Cooperlake", has[2]),
+        ];
+        kernels.extend(wider.iter().filter(|(_, has)| *has).map(|(kernel, _)| *kernel));
+    }
+    for kernel in kernels {
+        let mut child = Command::new(std::env::current_exe().expect("a test knows its program"));
+        child.args([
+            "--exact",
+            "--nocapture",
+            "a_trial_alone_and_in_any_cohort_gives_the_same_bits_with_every_kernel_that_this_cpu_runs",
+        ]);
+        child.env(KERNEL, kernel).env_remove("OPENBLAS_CORETYPE");
+        if !kernel.is_empty() {
+            child.env("OPENBLAS_CORETYPE", kernel);
+        }
+        let output = child.output().expect("the test starts");
+        assert!(output.status.success(), "kernel {kernel:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Trains a cohort and, beside it, each member as a reference network on the same minibatches; members leave on the way.
+fn equals_the_reference<T: Real>(tolerance: f64) {
+    let place = Place::new();
+    let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
+    let inputs = data.inputs();
+    let lanes = train::lanes::<T>(inputs, 20).expect("these kernels have lanes");
+    // (hidden, learning rate, L2, the iteration before which it leaves)
+    let members = [
+        (50, 1e-4, 0.25, 300),
+        (7, 3e-5, 0.0, 300),
+        (24, 1e-4, 30.0, 300),
+        (33, 2e-4, 5001.0, 40),
+        (100, 5e-5, 1.0, 120),
+    ];
+    let network =
+        |seed, hidden| TwoLayerNet::<T>::random(inputs, hidden, 10, 1e-2, &mut random::stream(seed, Purpose::Init, 0));
+    let mut references: Vec<_> = members.iter().zip(0..).map(|(m, seed)| (network(seed, m.0), m.1, m.2, m.3)).collect();
+    let start = |(network, learning_rate, l2, _): &(TwoLayerNet<T>, f64, f64, usize)| Start {
+        network: network.clone(),
+        l2: *l2,
+        learning_rate: *learning_rate,
+    };
+    let mut cohort = Cohort::new(references.iter().map(start).collect(), lanes);
+    let (mut scratch, mut losses) = (cohort.scratch(20), vec![0.0; members.len()]);
+    let train_rows = data.rows(Split::Train);
+    let mean: Vec<T> = data.mean.iter().map(|&value| T::from_f64(value)).collect();
+    let (mut sampler, mut rows) = (Sampler::new(1, Sampling::Replacement, train_rows.len()), [0; 20]);
+    let mut batch = Minibatch::new(20, inputs);
+    for iteration in 0..300 {
+        let stays: Vec<bool> = references.iter().map(|reference| iteration < reference.3).collect();
+        cohort.retain(|member| stays[member]);
+        references.retain(|reference| iteration < reference.3);
+        sampler.draw(&mut rows);
+        batch.gather(train_rows, &mean, rows.iter().map(|&row| row as usize));
+        let penalties: Vec<f64> = (0..cohort.len()).map(|member| cohort.penalty(member)).collect();
+        cohort.iterate(&batch, &mut scratch, &mut losses);
+        for (member, (reference, rate, l2, _)) in references.iter_mut().enumerate() {
+            let (loss, gradient) = reference.loss(batch.x(), batch.labels(), *l2);
+            reference.descend(&gradient, *rate);
+            let ours = losses[member] + penalties[member];
+            assert!(
+                (ours - loss).abs() <= tolerance * loss.abs().max(1.0),
+                "{} member {member} at {iteration}: {ours} for {loss}",
+                T::NAME
+            );
+            if iteration % 50 == 49 {
+                let trained = cohort.network(member);
+                let largest = reference.w1.iter().map(|w| w.as_f64().abs()).fold(0.0, f64::max);
+                let apart =
+                    trained.w1.iter().zip(&reference.w1).map(|(a, b)| (*a - *b).as_f64().abs()).fold(0.0, f64::max);
+                assert!(
+                    apart <= tolerance * largest,
+                    "{} member {member} at {iteration}: W1 apart by {apart} of {largest}",
+                    T::NAME
+                );
+            }
+        }
+    }
+    assert_eq!(cohort.len(), 3, "two members have left");
+}
+
+#[test]
+fn a_cohort_equals_the_reference_trial_by_trial_to_1e_12_in_f64() {
+    blas::initialise().expect("OpenBLAS takes one thread");
+    equals_the_reference::<f64>(1e-12);
+}
+
+#[test]
+fn a_cohort_equals_the_reference_trial_by_trial_within_f32s_precision() {
+    blas::initialise().expect("OpenBLAS takes one thread");
+    equals_the_reference::<f32>(2e-4);
+}
+
+#[test]
+fn a_member_that_diverges_leaves_and_the_others_go_on_as_if_it_had_not_been_there() {
+    blas::initialise().expect("OpenBLAS takes one thread");
+    let place = Place::new();
+    let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
+    let trials = various(&data);
+    let with = train::<f32>(&data, &[trials[0].clone(), trials[3].clone(), trials[1].clone()]);
+    let without = train::<f32>(&data, &[trials[0].clone(), trials[1].clone()]);
+    assert!(with[1].0.diverged_at.is_some() && with[1].1.is_none());
+    assert!(with[0] == without[0] && with[2] == without[1]);
+}
