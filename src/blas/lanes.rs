@@ -23,6 +23,9 @@ use crate::real::Real;
 const ROWS: usize = 240;
 /// The longest period that is looked for.
 const LONGEST_PERIOD: usize = 48;
+/// A matrix of one row is both row-major and column-major, and which of the two BLAS is told can show in the bits: products always have
+/// some rows.
+const LEAST_ROWS: usize = 8;
 /// Products of up to this many multiply-adds can take another path through OpenBLAS ("small matrix"), which sums in another
 /// order: a product is padded to more.
 const SMALL_PRODUCT: usize = 1_100_000;
@@ -63,7 +66,7 @@ impl Lanes {
 
     /// One lane for every place, of products of any size: for networks that train alone.
     pub fn alone() -> Self {
-        Self { pattern: vec![0], multiple: 1, least_rows: 0 }
+        Self { pattern: vec![0], multiple: 1, least_rows: LEAST_ROWS }
     }
 
     /// Length of the period.
@@ -158,8 +161,9 @@ fn measure<T: Real>(shape: Shape) -> Option<Lanes> {
     let same = |count: usize| probe.results(count).iter().enumerate().all(|(place, row)| *row == rows[place % period]);
     let large = SMALL_PRODUCT / (shape.inputs * shape.batch_rows.min(shape.evaluation_rows)).max(1) + 1;
     let multiples = candidates().filter(|multiple| multiple.is_multiple_of(period));
-    let (multiple, least_rows) =
-        multiples.flat_map(|multiple| [(multiple, 1), (multiple, large)]).find(|&(multiple, least)| {
+    let (multiple, least_rows) = multiples
+        .flat_map(|multiple| [LEAST_ROWS, large].map(|least| (multiple, least)))
+        .find(|&(multiple, least)| {
             let least = least.next_multiple_of(multiple);
             [least, least + multiple, ROWS + multiple, ROWS + 5 * multiple].into_iter().all(same)
         })?;
