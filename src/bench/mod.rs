@@ -1,3 +1,4 @@
 //! Throughput, against the machine's own matrix multiply.
 
 pub mod gemm;
+pub mod throughput;

@@ -1,5 +1,6 @@
 //! The command line: one file a command; each has its `Arguments` and a `run`.
 
+pub mod bench;
 pub mod eval;
 pub mod fetch;
 pub mod info;
@@ -54,6 +55,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Measure a saved model
     Eval(eval::Arguments),
+    /// Measure throughput against the machine's own matrix multiply
+    Bench(bench::Arguments),
     /// Tell what this program runs on: version, OpenBLAS and its kernel, machine
     Info(info::Arguments),
 }
@@ -73,6 +76,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Sweep(arguments)) => sweep::run(arguments),
         Some(Command::Status(arguments)) => status::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Info(arguments)) => info::run(arguments),
         None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
     }

@@ -117,10 +117,24 @@ impl Dataset {
         }
         let test = parts.pop().map(|(images, _)| images).unwrap_or(Images { pixels: vec![], labels: vec![] });
         let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
+        Self::from_images(training, test, &hash.finalize(), config, directory, manifest.is_some())
+    }
+
+    /// A data set from images in memory, which `digest` stands for.
+    ///
+    /// # Errors
+    /// A split asks for more rows than there are, or the fingerprint is not the one that `config` names.
+    pub fn from_images(
+        training: Images,
+        test: Images,
+        digest: &[u8],
+        config: &DataConfig,
+        directory: PathBuf,
+        is_synthetic: bool,
+    ) -> Result<Self> {
         let config = resolve(config, training.labels.len(), test.labels.len())?;
         let sizes = [config.train, config.val, config.test].map(Option::unwrap_or_default);
-        hash.update(format!("{:?} {sizes:?} mean", config.dataset));
-        let mean = mean_image(&training.pixels[..sizes[0] * PIXELS]);
+        let hash = Sha256::new().chain_update(digest).chain_update(format!("{:?} {sizes:?} mean", config.dataset));
         let fingerprint = hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
             text
@@ -129,7 +143,8 @@ impl Dataset {
             let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
             return Err(Error::content(&directory, format!("data with fingerprint {expected}"), fingerprint, remedy));
         }
-        Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic: manifest.is_some() })
+        let mean = mean_image(&training.pixels[..sizes[0] * PIXELS]);
+        Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic })
     }
 
     /// The rows of a split.

@@ -119,15 +119,28 @@ impl<T: Real> Cohort<T> {
     /// One iteration of every member on `batch`: forward, loss, backward, update. `data_losses[k]` gets member k's loss
     /// without its penalty, taken before the update.
     pub fn iterate(&mut self, batch: &Minibatch<T>, scratch: &mut Scratch<T>, data_losses: &mut [f64]) {
-        for member in &mut self.members {
-            member.fold_scale(&mut self.v);
-        }
         self.forward(batch.x(), scratch);
+        self.middle(batch.labels(), scratch, data_losses);
+        self.backward(batch.x(), scratch);
+    }
+
+    /// The first wide product: Zᵀ = V·Xᵀ into the scratch.
+    pub fn forward(&self, x: ArrayView2<'_, T>, scratch: &mut Scratch<T>) {
+        let mut z = scratch.wide.slice_mut(s![..self.v.nrows(), ..]);
+        general_mat_mul(T::one(), &self.v, &x.t(), T::zero(), &mut z);
+    }
+
+    /// All between the two wide products, member by member: updates everything but V, and leaves Δᵀ in place of Zᵀ.
+    pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<T>, data_losses: &mut [f64]) {
         for (member, loss) in self.members.iter_mut().zip(data_losses) {
-            *loss = member.update(&mut self.v, batch.labels(), scratch);
+            *loss = member.update(&mut self.v, labels, scratch);
         }
+    }
+
+    /// The second wide product: V += Δᵀ·X.
+    pub fn backward(&mut self, x: ArrayView2<'_, T>, scratch: &Scratch<T>) {
         let deltas = scratch.wide.slice(s![..self.v.nrows(), ..]);
-        general_mat_mul(T::one(), &deltas, &batch.x(), T::one(), &mut self.v);
+        general_mat_mul(T::one(), &deltas, &x, T::one(), &mut self.v);
     }
 
     /// Rows of `batch` whose largest score is that of their label, added to `correct[k]` for member k.
@@ -197,12 +210,6 @@ impl<T: Real> Cohort<T> {
         });
         TwoLayerNet { w1, b1: layer.b1.clone(), w2: layer.w2.clone(), b2: layer.b2.clone() }
     }
-
-    /// Zᵀ = V·Xᵀ into the scratch.
-    fn forward(&self, x: ArrayView2<'_, T>, scratch: &mut Scratch<T>) {
-        let mut z = scratch.wide.slice_mut(s![..self.v.nrows(), ..]);
-        general_mat_mul(T::one(), &self.v, &x.t(), T::zero(), &mut z);
-    }
 }
 
 impl<T: Real> Member<T> {
@@ -219,14 +226,6 @@ impl<T: Real> Member<T> {
         }
     }
 
-    /// Folds σ into V where this iteration's decay would make it too small.
-    fn fold_scale(&mut self, v: &mut Array2<T>) {
-        if self.scale != 1.0 && self.scale * self.decay() < SMALLEST_SCALE {
-            self.multiply(v, self.scale);
-            self.scale = 1.0;
-        }
-    }
-
     /// Its rows of the wide buffer.
     fn units<'a>(&'a self, wide: &'a mut Array2<T>) -> UnitRows<'a, T> {
         let columns = wide.ncols();
@@ -239,7 +238,7 @@ impl<T: Real> Member<T> {
         let (decay, before) = (self.decay(), self.scale);
         self.scale *= decay;
         if self.scale < SMALLEST_SCALE {
-            // The decay of one iteration is all but total, or turns the sign: no scalar can hold that.
+            // Small, zero or negative: fold it in.
             self.multiply(v, self.scale);
             self.scale = 1.0;
         }

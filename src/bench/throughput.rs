@@ -1,0 +1,201 @@
+//! The rate of training, cell by cell: hidden units, batch size, cohort width.
+//!
+//! Inside the timer: sampling, gather, forward, second layer with loss, backward, update, on every worker at once, over random images
+//! that no cache holds. Outside: the first weights, evaluation (1,000 validation rows once an epoch: some 2 % more products), records.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+use serde::Serialize;
+
+use crate::blas;
+use crate::blas::lanes::Lanes;
+use crate::data::cifar::PIXELS;
+use crate::data::dataset::Rows;
+use crate::data::minibatch::{Minibatch, Sampler, Sampling};
+use crate::model::TwoLayerNet;
+use crate::model::cohort::{Cohort, Scratch, Start};
+use crate::random::{self, Purpose};
+use crate::train;
+
+/// Random images: as many bytes as no cache holds.
+const ROWS: usize = 20_000;
+const CLASSES: usize = 10;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// H.
+    pub hidden: usize,
+    /// B.
+    pub batch_size: usize,
+    /// K: trials of each worker's cohort.
+    pub cohort: usize,
+}
+
+/// Random images and labels.
+#[derive(Clone, Debug)]
+pub struct Images {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Images {
+    /// As many as no cache holds.
+    pub fn random() -> Self {
+        let mut stream = random::stream(0, Purpose::SyntheticImages, 0);
+        let mut pixels = vec![0; ROWS * PIXELS];
+        stream.fill_bytes(&mut pixels);
+        Self { pixels, labels: (0..ROWS).map(|_| stream.random_range(0..CLASSES as u8)).collect() }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows { pixels: &self.pixels, labels: &self.labels }
+    }
+}
+
+/// One worker's cohort and buffers, ready to iterate.
+struct Bench<'a> {
+    images: &'a Images,
+    cohort: Cohort<f32>,
+    sampler: Sampler,
+    rows: Vec<u32>,
+    mean: Vec<f32>,
+    batch: Minibatch<f32>,
+    scratch: Scratch<f32>,
+    losses: Vec<f64>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(images: &'a Images, cell: Cell) -> Self {
+        let network =
+            |seed| TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, 1e-4, &mut random::stream(seed, Purpose::Init, 0));
+        let start = |trial: usize| Start { network: network(trial as u64), l2: 0.25, learning_rate: 1e-5 };
+        let lanes = train::lanes::<f32>(PIXELS, cell.batch_size).unwrap_or_else(Lanes::alone);
+        let cohort = Cohort::new((0..cell.cohort).map(start).collect(), lanes);
+        Self {
+            images,
+            sampler: Sampler::new(0, Sampling::Replacement, ROWS),
+            rows: vec![0; cell.batch_size],
+            mean: vec![127.5; PIXELS],
+            batch: Minibatch::new(cell.batch_size, PIXELS),
+            scratch: cohort.scratch(cell.batch_size),
+            losses: vec![0.0; cell.cohort],
+            cohort,
+        }
+    }
+
+    fn gather(&mut self) {
+        self.sampler.draw(&mut self.rows);
+        self.batch.gather(self.images.rows(), &self.mean, self.rows.iter().map(|&row| row as usize));
+    }
+
+    fn iterate(&mut self) {
+        self.gather();
+        self.cohort.iterate(&self.batch, &mut self.scratch, black_box(&mut self.losses));
+    }
+
+    /// The timed work was real: the losses are those of networks that learn nothing from random labels.
+    fn check(&self) {
+        assert!(
+            self.losses.iter().all(|loss| (1.5..4.0).contains(loss)),
+            "losses of random labels are near ln 10: {:?}",
+            self.losses
+        );
+    }
+}
+
+/// Trial-iterations a second of `workers` cohorts at once, over about `duration`.
+pub fn trial_iterations_per_second(images: &Images, cell: Cell, workers: usize, duration: Duration) -> f64 {
+    let barrier = Barrier::new(workers);
+    let rate = || {
+        blas::set_one_thread();
+        let mut bench = Bench::new(images, cell);
+        bench.iterate(); // pages are touched, buffers are there
+        barrier.wait();
+        let (started, mut iterations) = (Instant::now(), 0);
+        while started.elapsed() < duration || iterations < 2 {
+            bench.iterate();
+            iterations += 1;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        bench.check();
+        f64::from(iterations) * cell.cohort as f64 / seconds
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(rate)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a worker of the bench does not panic")).sum()
+    })
+}
+
+/// Where the time of an iteration goes, in microseconds, on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Breakdown {
+    /// Sampling and gather.
+    pub gather_micros: f64,
+    /// First wide product.
+    pub forward_micros: f64,
+    /// Second layers, softmax, losses, deltas.
+    pub middle_micros: f64,
+    /// Second wide product.
+    pub backward_micros: f64,
+}
+
+impl Breakdown {
+    /// All of an iteration.
+    pub fn total_micros(&self) -> f64 {
+        self.gather_micros + self.forward_micros + self.middle_micros + self.backward_micros
+    }
+}
+
+/// Measures the parts of iterations while all workers are busy; medians over the iterations of one of them.
+pub fn breakdown(images: &Images, cell: Cell, workers: usize, duration: Duration) -> Breakdown {
+    let barrier = Barrier::new(workers);
+    let parts = || {
+        blas::set_one_thread();
+        let mut bench = Bench::new(images, cell);
+        bench.iterate();
+        barrier.wait();
+        let (started, mut samples) = (Instant::now(), [const { Vec::new() }; 4]);
+        while started.elapsed() < duration || samples[0].len() < 5 {
+            let mut last = Instant::now();
+            let mut lap = |part: usize| {
+                let now = Instant::now();
+                samples[part].push((now - last).as_secs_f64() * 1e6);
+                last = now;
+            };
+            bench.gather();
+            lap(0);
+            bench.cohort.forward(bench.batch.x(), &mut bench.scratch);
+            lap(1);
+            bench.cohort.middle(bench.batch.labels(), &mut bench.scratch, &mut bench.losses);
+            lap(2);
+            bench.cohort.backward(bench.batch.x(), &bench.scratch);
+            lap(3);
+        }
+        let [gather_micros, forward_micros, middle_micros, backward_micros] = samples.map(|samples| median(&samples));
+        Breakdown { gather_micros, forward_micros, middle_micros, backward_micros }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(parts)).collect();
+        let parts: Vec<Breakdown> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+        parts.first().copied().unwrap_or_default()
+    })
+}
+
+/// The middle value; of an even number, the upper of the two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The most memory that this process has had, in bytes; `None` where the system does not tell.
+pub fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,252 @@
+//! `mlpgrid bench`: throughput against the machine's own matrix multiply.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{initialise_blas, print, say};
+use crate::bench::gemm;
+use crate::bench::throughput::{self, Breakdown, Cell, Images, median};
+use crate::data::cifar::PIXELS;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::report::environment::{Environment, available_cores};
+use crate::report::progress::Progress;
+use crate::sweep::plan;
+
+/// Flags of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Write the figures with their raw samples as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Workers [default: the cores that affinity and control groups allow]
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<usize>,
+    /// Rounds: in each, everything is measured once, in turn
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    rounds: usize,
+    /// Milliseconds of each measurement
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 400)]
+    millis: u64,
+    /// Hidden 50 and batch 200 only
+    #[arg(long)]
+    quick: bool,
+    /// Also tell where the time of an iteration goes
+    #[arg(long)]
+    breakdown: bool,
+}
+
+/// The cell that the first figures are of.
+const HEADLINE: (usize, usize) = (50, 200);
+const WIDTHS: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// A row of the table: a cell with its samples, one a round.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    cell: Cell,
+    workers: usize,
+    is_automatic_width: bool,
+    trial_iterations_per_second: f64,
+    gflops: f64,
+    images_per_second: f64,
+    share_of_sgemm: f64,
+    samples: Vec<f64>,
+}
+
+/// The content of the JSON file.
+#[derive(Debug, Serialize)]
+struct Report {
+    sgemm_gflops: f64,
+    sweep_gflops: f64,
+    share_of_sgemm: f64,
+    trial_iterations_per_second: f64,
+    speedup_over_one_by_one: f64,
+    speedup_of_workers: f64,
+    kernel: String,
+    workers: usize,
+    peak_rss_bytes: Option<u64>,
+    rounds: usize,
+    sgemm_samples: Vec<f64>,
+    rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breakdown: Option<Breakdown>,
+    environment: Environment,
+}
+
+/// Measures, prints the table, and writes the JSON file.
+///
+/// # Errors
+/// The flags are out of range, or the file cannot be written.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let workers = arguments.workers.unwrap_or_else(available_cores);
+    for (flag, value, most) in [
+        ("--workers", workers, 4096),
+        ("--rounds", arguments.rounds, 1000),
+        ("--millis", arguments.millis as usize, 60_000),
+    ] {
+        if !(1..=most).contains(&value) {
+            return Err(Error::usage(flag, format!("1 to {most}"), value.to_string(), "choose a number in that range"));
+        }
+    }
+    let blas = initialise_blas()?;
+    let duration = Duration::from_millis(arguments.millis);
+    let images = Images::random();
+    let mut rows = cells(arguments.quick, workers);
+    say(&format!(
+        "bench: {} measurements of {} ms in each of {} rounds, {workers} workers",
+        rows.len() + 1,
+        arguments.millis,
+        arguments.rounds
+    ));
+
+    let progress = Progress::new("bench", "measurements", (arguments.rounds * (rows.len() + 1)) as f64);
+    let mut sgemm = Vec::new();
+    for _ in 0..arguments.rounds {
+        sgemm.push(gemm::large_gflops(workers, duration));
+        progress.add(1, 1.0);
+        for row in &mut rows {
+            row.samples.push(throughput::trial_iterations_per_second(&images, row.cell, row.workers, duration));
+            progress.add(1, 1.0);
+        }
+    }
+    progress.finish();
+    for row in &mut rows {
+        row.conclude(&sgemm, workers);
+    }
+    let headline =
+        rows.iter().find(|row| row.is_automatic_width && is_headline(row) && row.workers == workers).cloned();
+    let headline = headline.expect("the first cell is always measured");
+    let against = |other: &dyn Fn(&Row) -> bool| {
+        let other = rows.iter().find(|row| is_headline(row) && other(row));
+        let ratios =
+            other.map(|other| headline.samples.iter().zip(&other.samples).map(|(a, b)| a / b).collect::<Vec<_>>());
+        ratios.map_or(1.0, |ratios| median(&ratios))
+    };
+    let report = Report {
+        sgemm_gflops: median(&sgemm),
+        sweep_gflops: headline.gflops,
+        share_of_sgemm: headline.share_of_sgemm,
+        trial_iterations_per_second: headline.trial_iterations_per_second,
+        speedup_over_one_by_one: against(&|row| row.cell.cohort == 1 && row.workers == workers),
+        speedup_of_workers: against(&|row| row.workers == 1 && row.cell.cohort == headline.cell.cohort),
+        kernel: blas.kernel.clone(),
+        workers,
+        peak_rss_bytes: throughput::peak_rss_bytes(),
+        rounds: arguments.rounds,
+        sgemm_samples: sgemm,
+        breakdown: arguments.breakdown.then(|| throughput::breakdown(&images, headline.cell, workers, 3 * duration)),
+        rows,
+        environment: Environment::of(&blas),
+    };
+    print(&table(&report))?;
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report).expect("plain fields become JSON");
+        files::replace(path, |file| writeln!(file, "{text}"))?;
+        say(&format!("bench: wrote {}", path.display()));
+    }
+    Ok(0)
+}
+
+fn is_headline(row: &Row) -> bool {
+    (row.cell.hidden, row.cell.batch_size) == HEADLINE
+}
+
+/// The width that a sweep of many trials gets.
+fn automatic_width(hidden: usize) -> usize {
+    (plan::weight_bytes_of_this_machine() / (hidden * PIXELS * size_of::<f32>())).max(1)
+}
+
+/// Everything that is measured, without samples.
+fn cells(quick: bool, workers: usize) -> Vec<Row> {
+    let row = |hidden, batch_size, cohort, workers, is_automatic_width| Row {
+        cell: Cell { hidden, batch_size, cohort },
+        workers,
+        is_automatic_width,
+        trial_iterations_per_second: 0.0,
+        gflops: 0.0,
+        images_per_second: 0.0,
+        share_of_sgemm: 0.0,
+        samples: vec![],
+    };
+    let mut rows = Vec::new();
+    for hidden in [50, 128, 512] {
+        for batch_size in [100, 200, 500] {
+            if quick && (hidden, batch_size) != HEADLINE {
+                continue;
+            }
+            let automatic = automatic_width(hidden);
+            let fixed = WIDTHS.into_iter().filter(|&width| width != automatic);
+            rows.extend(fixed.map(|width| row(hidden, batch_size, width, workers, false)));
+            rows.push(row(hidden, batch_size, automatic, workers, true));
+        }
+    }
+    if workers > 1 {
+        rows.push(row(HEADLINE.0, HEADLINE.1, automatic_width(HEADLINE.0), 1, true));
+    }
+    rows
+}
+
+impl Row {
+    /// Medians of the samples; the share of sgemm is taken round by round.
+    fn conclude(&mut self, sgemm: &[f64], workers: usize) {
+        let Cell { hidden, batch_size, .. } = self.cell;
+        let gflop = 4.0 * batch_size as f64 * PIXELS as f64 * hidden as f64 / 1e9;
+        let scale = workers as f64 / self.workers as f64;
+        let shares: Vec<f64> =
+            self.samples.iter().zip(sgemm).map(|(rate, sgemm)| rate * gflop * scale / sgemm).collect();
+        self.trial_iterations_per_second = median(&self.samples);
+        self.gflops = self.trial_iterations_per_second * gflop;
+        self.images_per_second = self.trial_iterations_per_second * batch_size as f64;
+        self.share_of_sgemm = median(&shares);
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut text = format!(
+        "{} kernels, {} workers, medians of {} rounds\nlarge sgemm, all workers at once: {:.1} GFLOP/s\n\n",
+        report.kernel, report.workers, report.rounds, report.sgemm_gflops
+    );
+    text += "hidden  batch  cohort  workers  trial-iterations/s   images/s  GFLOP/s  share of sgemm\n";
+    for row in &report.rows {
+        let width =
+            if row.is_automatic_width { format!("{} auto", row.cell.cohort) } else { row.cell.cohort.to_string() };
+        text += &format!(
+            "{:>6}  {:>5}  {:<7} {:>7}  {:>18.0} {:>10.0}  {:>7.1}  {:>12.1} %\n",
+            row.cell.hidden,
+            row.cell.batch_size,
+            width,
+            row.workers,
+            row.trial_iterations_per_second,
+            row.images_per_second,
+            row.gflops,
+            row.share_of_sgemm * 100.0
+        );
+    }
+    text += &format!(
+        "\nhidden 50, batch 200: {:.0} trial-iterations/s, {:.1} % of sgemm, {:.2} × one by one, {:.2} × one worker\n",
+        report.trial_iterations_per_second,
+        report.share_of_sgemm * 100.0,
+        report.speedup_over_one_by_one,
+        report.speedup_of_workers
+    );
+    if let Some(parts) = &report.breakdown {
+        let total = parts.total_micros();
+        text += &format!("\nan iteration of the automatic cohort, {total:.0} µs:\n");
+        for (name, micros) in [
+            ("gather", parts.gather_micros),
+            ("forward", parts.forward_micros),
+            ("middle", parts.middle_micros),
+            ("backward", parts.backward_micros),
+        ] {
+            text += &format!("  {name:<9}{micros:>8.0} µs  {:>5.1} %\n", micros / total * 100.0);
+        }
+    }
+    if let Some(bytes) = report.peak_rss_bytes {
+        text += &format!("\npeak memory {:.0} MB\n", bytes as f64 / 1e6);
+    }
+    text
+}
