@@ -15,6 +15,7 @@
 //! | [`train`] | one cohort from its first iteration to its last |
 //! | [`sweep`] | many trials: search space, workers, results that survive |
 //! | [`report`] | what people look at |
+//! | [`replay`] | the cs231n notebook, digit for digit |
 //! | [`cli`] | one file a command |
 
 // Nothing is linked without this line: ndarray calls BLAS, this crate brings it.
@@ -28,6 +29,7 @@ pub mod files;
 pub mod model;
 pub mod random;
 pub mod real;
+pub mod replay;
 pub mod report;
 pub mod sweep;
 pub mod train;

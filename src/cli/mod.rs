@@ -3,6 +3,7 @@
 pub mod eval;
 pub mod fetch;
 pub mod info;
+pub mod replay;
 pub mod status;
 pub mod sweep;
 pub mod synth;
@@ -54,6 +55,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Measure a saved model
     Eval(eval::Arguments),
+    /// Replay the cs231n notebook and compare every number with the published one
+    Replay(replay::Arguments),
     /// Tell what this program runs on: version, OpenBLAS and its kernel, machine
     Info(info::Arguments),
 }
@@ -73,6 +76,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Sweep(arguments)) => sweep::run(arguments),
         Some(Command::Status(arguments)) => status::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Info(arguments)) => info::run(arguments),
         None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
     }

@@ -12,6 +12,7 @@ use crate::data::Dataset;
 use crate::error::{Complaint, Error, Result};
 use crate::model::TwoLayerNet;
 use crate::model::checkpoint::{Provenance, SavedModel};
+use crate::real::{Precision, Real};
 use crate::train::{self, Detail, Observer, Outcome, Status};
 use crate::{blas, version};
 
@@ -118,11 +119,11 @@ impl Shared<'_> {
     }
 
     /// The best model first, then the record: a trial that is recorded as best has its model on disk.
-    fn record(
+    fn record<T: Real>(
         &self,
         trial: &Trial,
         outcome: Outcome,
-        network: Option<&TwoLayerNet<f32>>,
+        network: Option<&TwoLayerNet<T>>,
         train_seconds: f64,
         error: Option<String>,
     ) {
@@ -154,7 +155,7 @@ struct Trainee<'a> {
     trial: &'a Trial,
 }
 
-impl Observer<f32> for Trainee<'_> {
+impl<T: Real> Observer<T> for Trainee<'_> {
     fn iterated(&mut self, trials: usize) {
         self.shared.watcher.iterated(trials);
     }
@@ -163,7 +164,7 @@ impl Observer<f32> for Trainee<'_> {
         self.shared.stops()
     }
 
-    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
         self.shared.record(self.trial, outcome, network.as_ref(), train_seconds, None);
     }
 }
@@ -172,9 +173,13 @@ impl Observer<f32> for Trainee<'_> {
 fn train_one(shared: &Shared<'_>, trial: &Trial) {
     let trials = std::slice::from_ref(&trial.hyperparameters);
     let mut trainee = Trainee { shared, trial };
-    let attempt = || train::train(shared.site.data, trials, Detail::Epochs, &mut trainee);
+    let data = shared.site.data;
+    let attempt = || match trial.hyperparameters.precision {
+        Precision::F32 => train::train::<f32>(data, trials, Detail::Epochs, &mut trainee),
+        Precision::F64 => train::train::<f64>(data, trials, Detail::Epochs, &mut trainee),
+    };
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
-        shared.record(trial, Outcome::failed(), None, 0.0, Some(panic_message(payload.as_ref())));
+        shared.record::<f32>(trial, Outcome::failed(), None, 0.0, Some(panic_message(payload.as_ref())));
     }
 }
 
@@ -200,7 +205,7 @@ fn record(site: Site<'_>, trial: &Trial, outcome: Outcome, train_seconds: f64, e
     }
 }
 
-fn save(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<f32>, outcome: &Outcome) -> Result<()> {
+fn save<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> Result<()> {
     let provenance = Provenance {
         trial: trial.id.clone(),
         hyperparameters: (*trial.hyperparameters).clone(),
@@ -230,18 +235,25 @@ fn keep_best_model(site: Site<'_>, trials: &[Trial]) -> Result<()> {
     if saved.is_ok_and(|model| model.provenance.trial == best.id) {
         return Ok(());
     }
-    let mut keeper = Keeper { network: None };
+    match best.hyperparameters.precision {
+        Precision::F32 => make_again::<f32>(site, best, outcome),
+        Precision::F64 => make_again::<f64>(site, best, outcome),
+    }
+}
+
+fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Result<()> {
+    let mut keeper = Keeper::<T> { network: None };
     train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
     keeper.network.map_or(Ok(()), |network| save(site, best, &network, outcome))
 }
 
 /// Keeps the network that training ends with.
-struct Keeper {
-    network: Option<TwoLayerNet<f32>>,
+struct Keeper<T> {
+    network: Option<TwoLayerNet<T>>,
 }
 
-impl Observer<f32> for Keeper {
-    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<f32>>, _train_seconds: f64) {
+impl<T> Observer<T> for Keeper<T> {
+    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<T>>, _train_seconds: f64) {
         self.network = network;
     }
 }
