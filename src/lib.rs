@@ -16,6 +16,7 @@
 //! | [`sweep`] | many trials: search space, workers, results that survive |
 //! | [`report`] | what people look at |
 //! | [`bench`] | throughput against the machine's own matrix multiply |
+//! | [`replay`] | the cs231n notebook, digit for digit |
 //! | [`cli`] | one file a command |
 
 // Nothing is linked without this line: ndarray calls BLAS, this crate brings it.
@@ -30,6 +31,7 @@ pub mod files;
 pub mod model;
 pub mod random;
 pub mod real;
+pub mod replay;
 pub mod report;
 pub mod sweep;
 pub mod train;

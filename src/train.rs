@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::{Minibatch, Sampler};
 use crate::data::{Dataset, Split, dataset::Rows};
-use crate::model::cohort::{Cohort, Scratch, Start};
+use crate::model::cohort::{Cohort, PenaltyGradient, Scratch, Start};
 use crate::model::{CheckedHyperparameters, TwoLayerNet};
-use crate::random::{self, Purpose};
+use crate::random::numpy::RandomState;
+use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::Real;
 
 /// Rows of a minibatch at evaluation. The number of rows in a product shows in the last bits, so it is one number everywhere.
@@ -108,17 +109,73 @@ pub trait Observer<T> {
     fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64);
 }
 
-/// Trains trials that share seed, batch size and sampling, in lockstep, and tells `observer`.
+/// What a cohort starts from.
+#[derive(Clone, Debug)]
+pub struct Beginning<T> {
+    /// The first network of each trial.
+    pub networks: Vec<TwoLayerNet<T>>,
+    /// Draws the rows of every minibatch.
+    pub sampler: Sampler,
+    /// Which gradient of the penalty training descends.
+    pub penalty_gradient: PenaltyGradient,
+}
+
+impl<T: Real> Beginning<T> {
+    /// Drawn as the trials' hyperparameters say.
+    ///
+    /// # Panics
+    /// There are no trials.
+    pub fn draw(data: &Dataset, trials: &[CheckedHyperparameters]) -> Self {
+        let shared = &trials[0];
+        let rows = data.rows(Split::Train).len();
+        let (networks, sampler) = match shared.random {
+            Generator::ChaCha8 => {
+                let networks =
+                    trials.iter().map(|h| first_network(data, h, &mut random::stream(h.seed, Purpose::Init, 0)));
+                (networks.collect(), Sampler::new(shared.seed, shared.sampling, rows))
+            }
+            Generator::Numpy => {
+                // One stream draws a network and then the minibatches. Trials of a cohort have networks of one shape, so
+                // their streams stand at the same place when the weights are drawn.
+                let first = RandomState::new(u32::try_from(shared.seed).expect("checked: numpy takes the seed"));
+                let mut state = first.clone();
+                let draw = |h| {
+                    state = first.clone();
+                    first_network(data, h, &mut state)
+                };
+                let networks: Vec<_> = trials.iter().map(draw).collect();
+                (networks, Sampler::from_numpy(state, shared.sampling, rows))
+            }
+        };
+        Self { networks, sampler, penalty_gradient: PenaltyGradient::Derived }
+    }
+}
+
+/// Trains trials of one [cohort key](crate::model::hyperparameters::CohortKey) in lockstep, and tells `observer`.
 ///
 /// # Panics
-/// The trials do not share them, or there are none.
+/// The trials differ in it, are of another precision than `T`, or there are none.
 pub fn train<T: Real>(
     data: &Dataset,
     trials: &[CheckedHyperparameters],
     detail: Detail,
     observer: &mut dyn Observer<T>,
 ) {
-    let mut training = Training::new(data, trials);
+    train_from(Beginning::draw(data, trials), data, trials, detail, observer);
+}
+
+/// As [`train`], from networks and minibatches that the caller gives.
+///
+/// # Panics
+/// As [`train`], or there is not one network a trial.
+pub fn train_from<T: Real>(
+    beginning: Beginning<T>,
+    data: &Dataset,
+    trials: &[CheckedHyperparameters],
+    detail: Detail,
+    observer: &mut dyn Observer<T>,
+) {
+    let mut training = Training::new(beginning, data, trials);
     while !training.running.is_empty() && !observer.stops() {
         training.iterate(detail, observer);
     }
@@ -157,20 +214,24 @@ struct Training<'a, T> {
 }
 
 impl<'a, T: Real> Training<'a, T> {
-    fn new(data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
+    fn new(beginning: Beginning<T>, data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
         let shared = &trials[0];
         let lanes = lanes::<T>(data.inputs(), shared.batch_size);
         assert!(lanes.is_some() || trials.len() == 1, "this BLAS kernel has no lanes: trials train alone");
         let lanes = lanes.unwrap_or_else(Lanes::alone);
-        let key = |h: &CheckedHyperparameters| (h.seed, h.batch_size, h.sampling);
-        assert!(trials.iter().all(|trial| key(trial) == key(shared)), "trials of a cohort share their minibatches");
+        let key = shared.cohort_key();
+        assert!(trials.iter().all(|trial| trial.cohort_key() == key), "trials of a cohort share their minibatches");
+        let Beginning { networks, sampler, penalty_gradient } = beginning;
+        assert_eq!(networks.len(), trials.len(), "one network a trial");
+        assert_eq!(shared.precision, T::PRECISION, "trials are trained in their precision");
         let train_rows = data.rows(Split::Train).len();
-        let start = |h: &CheckedHyperparameters| Start {
-            network: first_network(data, h),
+        let start = |(network, h): (_, &CheckedHyperparameters)| Start {
+            network,
             l2: h.l2,
             learning_rate: h.learning_rate,
+            penalty_gradient,
         };
-        let cohort = Cohort::new(trials.iter().map(start).collect(), lanes);
+        let cohort = Cohort::new(networks.into_iter().zip(trials).map(start).collect(), lanes);
         let begin = |(trial, hyperparameters)| Running {
             trial,
             hyperparameters,
@@ -183,7 +244,7 @@ impl<'a, T: Real> Training<'a, T> {
             iteration: 0,
             iterations_per_epoch: shared.iterations_per_epoch(train_rows),
             running: trials.iter().enumerate().map(begin).collect(),
-            sampler: Sampler::new(shared.seed, shared.sampling, train_rows),
+            sampler,
             counted: Instant::now(),
             mean: data.mean.iter().map(|&value| T::from_f64(value)).collect(),
             rows: vec![0; shared.batch_size],
@@ -332,9 +393,8 @@ pub fn lanes<T: Real>(inputs: usize, batch_size: usize) -> Option<Lanes> {
 }
 
 /// The network that a trial starts from: drawn for its seed and shape alone.
-fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters) -> TwoLayerNet<T> {
-    let mut stream = random::stream(h.seed, Purpose::Init, 0);
-    TwoLayerNet::random(data.inputs(), h.hidden, data.classes(), h.weight_scale, &mut stream)
+fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters, stream: &mut impl Normals) -> TwoLayerNet<T> {
+    TwoLayerNet::random(data.inputs(), h.hidden, data.classes(), h.weight_scale, stream)
 }
 
 /// Buffers for measuring accuracy.
@@ -385,7 +445,8 @@ fn fractions(correct: &[usize], rows: usize, accuracies: &mut [f64]) {
 /// The accuracy on `rows` of a network that was trained with minibatches of `batch_size`, a fraction: what training itself measured.
 pub fn accuracy<T: Real>(network: &TwoLayerNet<T>, batch_size: usize, rows: Rows<'_>, mean: &[f64]) -> f64 {
     let mean: Vec<T> = mean.iter().map(|&value| T::from_f64(value)).collect();
-    let start = Start { network: network.clone(), l2: 0.0, learning_rate: 0.0 };
+    let start =
+        Start { network: network.clone(), l2: 0.0, learning_rate: 0.0, penalty_gradient: PenaltyGradient::Derived };
     let lanes = lanes::<T>(mean.len(), batch_size).unwrap_or_else(Lanes::alone);
     let cohort = Cohort::new(vec![start], lanes);
     let mut accuracy = [0.0];

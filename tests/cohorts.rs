@@ -57,7 +57,7 @@ fn various(data: &Dataset) -> Vec<CheckedHyperparameters> {
 
 fn bits_do_not_depend_on_the_cohort<T: Real>(data: &Dataset) {
     if train::lanes::<T>(data.inputs(), 20).is_none() {
-        eprintln!("{} kernels have no lanes for {}: trials train alone", blas::describe().kernel, T::NAME);
+        eprintln!("{} kernels have no lanes for {:?}: trials train alone", blas::describe().kernel, T::PRECISION);
         return;
     }
     let trials = various(data);
@@ -69,7 +69,7 @@ fn bits_do_not_depend_on_the_cohort<T: Real>(data: &Dataset) {
     for order in orders {
         let cohort: Vec<_> = order.iter().map(|&trial| trials[trial].clone()).collect();
         for (&trial, together) in order.iter().zip(train::<T>(data, &cohort)) {
-            assert!(together == alone[trial], "{} trial {trial} in cohort {order:?}", T::NAME);
+            assert!(together == alone[trial], "{:?} trial {trial} in cohort {order:?}", T::PRECISION);
         }
     }
 }
@@ -134,10 +134,8 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
     let network =
         |seed, hidden| TwoLayerNet::<T>::random(inputs, hidden, 10, 1e-2, &mut random::stream(seed, Purpose::Init, 0));
     let mut references: Vec<_> = members.iter().zip(0..).map(|(m, seed)| (network(seed, m.0), m.1, m.2, m.3)).collect();
-    let start = |(network, learning_rate, l2, _): &(TwoLayerNet<T>, f64, f64, usize)| Start {
-        network: network.clone(),
-        l2: *l2,
-        learning_rate: *learning_rate,
+    let start = |(network, learning_rate, l2, _): &(TwoLayerNet<T>, f64, f64, usize)| {
+        Start::of(network.clone(), *l2, *learning_rate)
     };
     let mut cohort = Cohort::new(references.iter().map(start).collect(), lanes);
     let (mut scratch, mut losses) = (cohort.scratch(20), vec![0.0; members.len()]);
@@ -159,8 +157,8 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
             let ours = losses[member] + penalties[member];
             assert!(
                 (ours - loss).abs() <= tolerance * loss.abs().max(1.0),
-                "{} member {member} at {iteration}: {ours} for {loss}",
-                T::NAME
+                "{:?} member {member} at {iteration}: {ours} for {loss}",
+                T::PRECISION
             );
             if iteration % 50 == 49 {
                 let trained = cohort.network(member);
@@ -169,8 +167,8 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
                     trained.w1.iter().zip(&reference.w1).map(|(a, b)| (*a - *b).as_f64().abs()).fold(0.0, f64::max);
                 assert!(
                     apart <= tolerance * largest,
-                    "{} member {member} at {iteration}: W1 apart by {apart} of {largest}",
-                    T::NAME
+                    "{:?} member {member} at {iteration}: W1 apart by {apart} of {largest}",
+                    T::PRECISION
                 );
             }
         }

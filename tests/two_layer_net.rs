@@ -3,7 +3,7 @@
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Start};
+use mlpgrid::model::cohort::{Cohort, PenaltyGradient, Start};
 use mlpgrid::real::Real;
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
@@ -95,10 +95,13 @@ fn a_cohort_of_one_trains_as_numpy_does() {
     let case = &oracle()["training"];
     fn trains<T: Real>(case: &Value, tolerance: f64) {
         let number = |key: &str| case[key].as_f64().expect("a number");
-        let mut cohort = Cohort::new(
-            vec![Start { network: net::<T>(&case["net"]), l2: number("l2"), learning_rate: number("learning_rate") }],
-            Lanes::alone(),
-        );
+        let start = Start {
+            network: net::<T>(&case["net"]),
+            l2: number("l2"),
+            learning_rate: number("learning_rate"),
+            penalty_gradient: PenaltyGradient::Derived,
+        };
+        let mut cohort = Cohort::new(vec![start], Lanes::alone());
         let mut scratch = cohort.scratch(8);
         for (batch, expected) in case["batches"].as_array().expect("a list").iter().zip(vector::<f64>(&case["losses"]))
         {
@@ -238,7 +241,8 @@ fn a_hidden_unit_that_is_not_a_number_shows_in_the_loss() {
         b2: Array1::zeros(2),
     };
     assert!(net.loss(ndarray::array![[1.0_f32]].view(), &[0], 0.0).0.is_nan());
-    let mut cohort = Cohort::new(vec![Start { network: net, l2: 0.0, learning_rate: 0.1 }], Lanes::alone());
+    let start = Start { network: net, l2: 0.0, learning_rate: 0.1, penalty_gradient: PenaltyGradient::Derived };
+    let mut cohort = Cohort::new(vec![start], Lanes::alone());
     let (mut scratch, mut loss) = (cohort.scratch(1), [0.0]);
     cohort.iterate(&Minibatch::of(ndarray::array![[1.0_f32]], vec![0]), &mut scratch, &mut loss);
     assert!(loss[0].is_nan());

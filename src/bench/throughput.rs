@@ -73,7 +73,7 @@ impl<'a> Bench<'a> {
     fn new(images: &'a Images, cell: Cell) -> Self {
         let network =
             |seed| TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, 1e-4, &mut random::stream(seed, Purpose::Init, 0));
-        let start = |trial: usize| Start { network: network(trial as u64), l2: 0.25, learning_rate: 1e-5 };
+        let start = |trial: usize| Start::of(network(trial as u64), 0.25, 1e-5);
         let lanes = train::lanes::<f32>(PIXELS, cell.batch_size).unwrap_or_else(Lanes::alone);
         let cohort = Cohort::new((0..cell.cohort).map(start).collect(), lanes);
         Self {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod eval;
 pub mod fetch;
 pub mod info;
+pub mod replay;
 pub mod status;
 pub mod sweep;
 pub mod synth;
@@ -57,6 +58,8 @@ pub enum Command {
     Eval(eval::Arguments),
     /// Measure throughput against the machine's own matrix multiply
     Bench(bench::Arguments),
+    /// Replay the cs231n notebook and compare every number with the published one
+    Replay(replay::Arguments),
     /// Tell what this program runs on: version, OpenBLAS and its kernel, machine
     Info(info::Arguments),
 }
@@ -77,6 +80,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Status(arguments)) => status::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),
+        Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Info(arguments)) => info::run(arguments),
         None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
     }

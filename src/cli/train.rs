@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{Hyperparameters, TwoLayerNet};
+use crate::real::{Precision, Real};
 use crate::report::environment::Environment;
 use crate::report::history::{self, LossPoint};
 use crate::report::progress::Progress;
@@ -67,36 +68,67 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(directory) = &arguments.out {
         claim(directory, &trial)?;
     }
-    let mut recorder = Recorder::new(trial.hyperparameters.iterations);
-    train::train(&data, std::slice::from_ref(&trial.hyperparameters), Detail::EveryIteration, &mut recorder);
-    recorder.progress.finish();
-    let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
-
-    let test = |network: &TwoLayerNet<f32>| {
-        train::accuracy(network, trial.hyperparameters.batch_size, data.rows(Split::Test), &data.mean)
-    };
-    let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
-    if let Some(directory) = &arguments.out {
-        history::write(&directory.join("history.csv"), &recorder.losses, &ending.outcome.curve)?;
-        Environment::of(&blas).with(&data, 1).write(&directory.join("environment.json"))?;
-        if let Some(network) = &ending.network {
-            save(&directory.join(MODEL), network, &ending.outcome, &trial, &data, &blas)?;
-        }
+    let site = Site { data: &data, blas: &blas, trial: &trial };
+    match trial.hyperparameters.precision {
+        Precision::F32 => site.train::<f32>(arguments),
+        Precision::F64 => site.train::<f64>(arguments),
     }
-    tell(&ending, test_accuracy, arguments.out.as_deref());
-    let outcome = ending.outcome;
-    print_json(&Report {
-        trial: trial.id,
-        status: outcome.status,
-        val_accuracy: outcome.val_accuracy,
-        test_accuracy,
-        first_loss: outcome.first_loss,
-        final_loss: outcome.final_loss,
-        iterations: outcome.iterations_done,
-        diverged_at: outcome.diverged_at,
-        train_seconds: ending.train_seconds,
-    })?;
-    Ok(if outcome.status == Status::Complete { 0 } else { 3 })
+}
+
+/// What one training needs.
+struct Site<'a> {
+    data: &'a Dataset,
+    blas: &'a Blas,
+    trial: &'a Trial,
+}
+
+impl Site<'_> {
+    fn train<T: Real>(&self, arguments: &Arguments) -> Result<u8> {
+        let Self { data, trial, .. } = self;
+        let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations);
+        train::train(data, std::slice::from_ref(&trial.hyperparameters), Detail::EveryIteration, &mut recorder);
+        recorder.progress.finish();
+        let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
+
+        let batch_size = trial.hyperparameters.batch_size;
+        let test = |network: &TwoLayerNet<T>| train::accuracy(network, batch_size, data.rows(Split::Test), &data.mean);
+        let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
+        if let Some(directory) = &arguments.out {
+            self.keep(directory, &recorder.losses, &ending)?;
+        }
+        tell(&ending, test_accuracy, arguments.out.as_deref());
+        let outcome = ending.outcome;
+        print_json(&Report {
+            trial: trial.id.clone(),
+            status: outcome.status,
+            val_accuracy: outcome.val_accuracy,
+            test_accuracy,
+            first_loss: outcome.first_loss,
+            final_loss: outcome.final_loss,
+            iterations: outcome.iterations_done,
+            diverged_at: outcome.diverged_at,
+            train_seconds: ending.train_seconds,
+        })?;
+        Ok(if outcome.status == Status::Complete { 0 } else { 3 })
+    }
+
+    /// Writes what the output directory is for.
+    fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ending<T>) -> Result<()> {
+        let Self { data, blas, trial } = self;
+        history::write(&directory.join("history.csv"), losses, &ending.outcome.curve)?;
+        Environment::of(blas).with(data, 1).write(&directory.join("environment.json"))?;
+        let Some(network) = &ending.network else { return Ok(()) };
+        let provenance = Provenance {
+            trial: trial.id.clone(),
+            hyperparameters: (*trial.hyperparameters).clone(),
+            data: data.config.clone(),
+            data_fingerprint: data.fingerprint.clone(),
+            val_accuracy: ending.outcome.val_accuracy,
+            program: version::program(),
+            kernel: blas.kernel.clone(),
+        };
+        SavedModel { network: network.clone(), mean: data.mean.clone(), provenance }.write(&directory.join(MODEL))
+    }
 }
 
 /// Makes the output directory, unless it holds the model of another trial.
@@ -119,27 +151,7 @@ fn claim(directory: &Path, trial: &Trial) -> Result<()> {
     ))
 }
 
-fn save(
-    path: &Path,
-    network: &TwoLayerNet<f32>,
-    outcome: &Outcome,
-    trial: &Trial,
-    data: &Dataset,
-    blas: &Blas,
-) -> Result<()> {
-    let provenance = Provenance {
-        trial: trial.id.clone(),
-        hyperparameters: (*trial.hyperparameters).clone(),
-        data: data.config.clone(),
-        data_fingerprint: data.fingerprint.clone(),
-        val_accuracy: outcome.val_accuracy,
-        program: version::program(),
-        kernel: blas.kernel.clone(),
-    };
-    SavedModel { network: network.clone(), mean: data.mean.clone(), provenance }.write(path)
-}
-
-fn tell(ending: &Ending, test_accuracy: Option<f64>, directory: Option<&Path>) {
+fn tell<T>(ending: &Ending<T>, test_accuracy: Option<f64>, directory: Option<&Path>) {
     let outcome = &ending.outcome;
     match (outcome.val_accuracy, outcome.diverged_at) {
         (Some(accuracy), _) => {
@@ -163,27 +175,27 @@ fn tell(ending: &Ending, test_accuracy: Option<f64>, directory: Option<&Path>) {
 }
 
 /// How training ended.
-struct Ending {
+struct Ending<T> {
     outcome: Outcome,
-    network: Option<TwoLayerNet<f32>>,
+    network: Option<TwoLayerNet<T>>,
     train_seconds: f64,
 }
 
 /// Keeps losses and the end, and shows progress.
-struct Recorder {
+struct Recorder<T> {
     progress: Progress,
     losses: Vec<LossPoint>,
-    ending: Option<Ending>,
+    ending: Option<Ending<T>>,
 }
 
-impl Recorder {
+impl<T> Recorder<T> {
     fn new(iterations: usize) -> Self {
         let progress = Progress::new("train", "iterations", iterations as f64);
         Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None }
     }
 }
 
-impl Observer<f32> for Recorder {
+impl<T> Observer<T> for Recorder<T> {
     fn iterated(&mut self, _trials: usize, _units: usize) {
         self.progress.add(1, 1.0);
     }
@@ -205,7 +217,7 @@ impl Observer<f32> for Recorder {
         self.progress.note(format!("loss {:.4}, val accuracy {}", point.loss, percent(point.val_accuracy)));
     }
 
-    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
         self.ending = Some(Ending { outcome, network, train_seconds });
     }
 }

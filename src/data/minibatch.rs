@@ -7,11 +7,12 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Rows;
+use crate::random::numpy::RandomState;
 use crate::random::{self, ChaCha8Rng, Purpose};
 use crate::real::Real;
 
 /// How the rows of a minibatch are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
     /// Each row drawn from all, whatever was drawn before: the notebook's way
@@ -21,10 +22,17 @@ pub enum Sampling {
     Shuffle,
 }
 
-/// An endless stream of row numbers, the same for the same seed, sampling and number of rows.
+/// What row numbers are drawn from.
+#[derive(Clone, Debug)]
+enum Stream {
+    ChaCha8(ChaCha8Rng),
+    Numpy(Box<RandomState>),
+}
+
+/// An endless stream of row numbers, the same for the same stream, sampling and number of rows.
 #[derive(Clone, Debug)]
 pub struct Sampler {
-    stream: ChaCha8Rng,
+    stream: Stream,
     rows: u32,
     /// The current order and the place in it, where sampling shuffles; empty where it draws with replacement.
     order: Vec<u32>,
@@ -32,9 +40,17 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A stream over `rows` rows.
+    /// A stream over `rows` rows, from ChaCha8.
     pub fn new(seed: u64, sampling: Sampling, rows: usize) -> Self {
-        let stream = random::stream(seed, Purpose::Minibatches, 0);
+        Self::over(Stream::ChaCha8(random::stream(seed, Purpose::Minibatches, 0)), sampling, rows)
+    }
+
+    /// A stream over `rows` rows that goes on where `state` stands: numpy's `choice` or, where sampling shuffles, `shuffle`.
+    pub fn from_numpy(state: RandomState, sampling: Sampling, rows: usize) -> Self {
+        Self::over(Stream::Numpy(Box::new(state)), sampling, rows)
+    }
+
+    fn over(stream: Stream, sampling: Sampling, rows: usize) -> Self {
         let rows = u32::try_from(rows).expect("a data set has fewer than 2^32 rows");
         let order = match sampling {
             Sampling::Replacement => vec![],
@@ -47,17 +63,33 @@ impl Sampler {
     /// Fills `batch` with the next rows.
     pub fn draw(&mut self, batch: &mut [u32]) {
         for row in batch {
-            *row = if self.order.is_empty() { self.stream.random_range(0..self.rows) } else { self.next_of_order() };
+            *row = if self.order.is_empty() { self.stream.below(self.rows) } else { self.next_of_order() };
         }
     }
 
     fn next_of_order(&mut self) -> u32 {
         if self.next == self.order.len() {
-            self.order.shuffle(&mut self.stream);
+            self.stream.shuffle(&mut self.order);
             self.next = 0;
         }
         self.next += 1;
         self.order[self.next - 1]
+    }
+}
+
+impl Stream {
+    fn below(&mut self, rows: u32) -> u32 {
+        match self {
+            Self::ChaCha8(stream) => stream.random_range(0..rows),
+            Self::Numpy(state) => state.choice(rows),
+        }
+    }
+
+    fn shuffle(&mut self, order: &mut [u32]) {
+        match self {
+            Self::ChaCha8(stream) => order.shuffle(stream),
+            Self::Numpy(state) => state.shuffle(order),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::two_layer_net::TwoLayerNet;
 use crate::data::DataConfig;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::real::Real;
+use crate::real::{Precision, Real};
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,37 @@ pub struct SavedModel<T> {
     pub mean: Vec<f64>,
     /// Where it comes from.
     pub provenance: Provenance,
+}
+
+/// A model in the precision that it was trained in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyModel {
+    /// f32.
+    F32(SavedModel<f32>),
+    /// f64.
+    F64(SavedModel<f64>),
+}
+
+impl AnyModel {
+    /// Reads a model in the precision that its record names.
+    ///
+    /// # Errors
+    /// As [`SavedModel::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let model = SavedModel::<f64>::read(path)?;
+        Ok(match model.provenance.hyperparameters.precision {
+            Precision::F32 => Self::F32(model.cast()),
+            Precision::F64 => Self::F64(model),
+        })
+    }
+
+    /// Where it comes from.
+    pub fn provenance(&self) -> &Provenance {
+        match self {
+            Self::F32(model) => &model.provenance,
+            Self::F64(model) => &model.provenance,
+        }
+    }
 }
 
 /// The key of the metadata that holds a [`Provenance`] as JSON.
@@ -79,6 +110,12 @@ impl<T: Real> SavedModel<T> {
         let metadata = HashMap::from([(KEY.to_owned(), provenance)]);
         let bytes = safetensors::serialize(views, Some(metadata)).expect("valid tensors serialize");
         files::replace(path, |file| file.write_all(&bytes))
+    }
+
+    /// The same model with its weights rounded to another precision, which loses nothing where they come from it.
+    pub fn cast<U: Real>(self) -> SavedModel<U> {
+        let Self { network, mean, provenance } = self;
+        SavedModel { network: network.cast(), mean, provenance }
     }
 
     /// Reads a model, in either precision, and checks that its shapes fit each other.

@@ -21,8 +21,10 @@
 //! A member's results do not depend on its neighbours, to the bit: rows of a product do not mix, each unit stands in a place of the
 //! lane that it has alone ([`Lanes`]), and what is per member is computed by itself.
 
+use clap::ValueEnum;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
+use serde::Serialize;
 
 use super::second_layer::{SecondLayer, UnitRows, Update};
 use super::two_layer_net::TwoLayerNet;
@@ -33,6 +35,27 @@ use crate::real::Real;
 /// σ is folded into the weights when it falls below this: far above where f32 loses digits, rare enough to cost nothing.
 const SMALLEST_SCALE: f64 = 1e-3;
 
+/// The derivative of the penalty λ‖W‖² that training descends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PenaltyGradient {
+    /// 2λ W, as the derivative is
+    #[default]
+    Derived,
+    /// λ W, as the notebook's author wrote it: half of the derivative
+    Notebook,
+}
+
+impl PenaltyGradient {
+    /// What it multiplies λ W by.
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::Derived => 2.0,
+            Self::Notebook => 1.0,
+        }
+    }
+}
+
 /// A network to train, and how.
 #[derive(Clone, Debug)]
 pub struct Start<T> {
@@ -42,6 +65,15 @@ pub struct Start<T> {
     pub l2: f64,
     /// η of the first epoch.
     pub learning_rate: f64,
+    /// Which gradient of the penalty it descends.
+    pub penalty_gradient: PenaltyGradient,
+}
+
+impl<T> Start<T> {
+    /// With λ and η, and the gradient of the penalty as it is derived.
+    pub fn of(network: TwoLayerNet<T>, l2: f64, learning_rate: f64) -> Self {
+        Self { network, l2, learning_rate, penalty_gradient: PenaltyGradient::Derived }
+    }
 }
 
 /// One network of a cohort: all but its first-layer weights, which stand in the wide matrix.
@@ -54,6 +86,7 @@ struct Member<T> {
     layer: SecondLayer<T>,
     l2: f64,
     learning_rate: f64,
+    penalty_gradient: PenaltyGradient,
 }
 
 /// The weights of K networks that train in lockstep.
@@ -85,11 +118,12 @@ impl<T: Real> Cohort<T> {
         let (places, rows) = lanes.places(&units);
         let mut v = Array2::zeros((rows, inputs));
         let mut member = |(start, places): (Start<T>, Vec<usize>)| {
-            let Start { network: TwoLayerNet { w1, b1, w2, b2 }, l2, learning_rate } = start;
+            let Start { network: TwoLayerNet { w1, b1, w2, b2 }, l2, learning_rate, penalty_gradient } = start;
             for (unit, &place) in w1.columns().into_iter().zip(&places) {
                 v.row_mut(place).assign(&unit);
             }
-            Member { places, scale: 1.0, layer: SecondLayer { b1, w2, b2 }, l2, learning_rate }
+            let layer = SecondLayer { b1, w2, b2 };
+            Member { places, scale: 1.0, layer, l2, learning_rate, penalty_gradient }
         };
         let members = starts.into_iter().zip(places).map(&mut member).collect();
         Self { v, members, lanes }
@@ -213,9 +247,9 @@ impl<T: Real> Cohort<T> {
 }
 
 impl<T: Real> Member<T> {
-    /// What one iteration of L2 multiplies W1 and W2 by: 1 − 2ηλ.
+    /// What one iteration of L2 multiplies W1 and W2 by: 1 − 2ηλ, with the gradient as derived.
     fn decay(&self) -> f64 {
-        1.0 - 2.0 * self.learning_rate * self.l2
+        1.0 - self.penalty_gradient.factor() * self.learning_rate * self.l2
     }
 
     /// W1 *= `factor`, in the wide matrix.

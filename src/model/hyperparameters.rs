@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::data::minibatch::Sampling;
 use crate::error::{Error, Result};
+use crate::random::{Generator, numpy};
+use crate::real::Precision;
 
 /// The hyperparameters of a trial, as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -39,6 +41,12 @@ pub struct Hyperparameters {
     /// How the rows of a minibatch are drawn
     #[arg(long, value_enum, default_value_t = Self::default().sampling, help_heading = "Hyperparameters")]
     pub sampling: Sampling,
+    /// Precision of weights, minibatches and products
+    #[arg(long, value_enum, default_value_t = Self::default().precision, help_heading = "Hyperparameters")]
+    pub precision: Precision,
+    /// Generator of the first weights and of the minibatches
+    #[arg(long, value_enum, default_value_t = Self::default().random, help_heading = "Hyperparameters")]
+    pub random: Generator,
     /// Seed of the first weights and of the minibatches
     #[arg(long, value_name = "NUMBER", default_value_t = Self::default().seed, help_heading = "Hyperparameters")]
     pub seed: u64,
@@ -55,6 +63,8 @@ impl Default for Hyperparameters {
             iterations: 1000,
             weight_scale: 1e-4,
             sampling: Sampling::Replacement,
+            precision: Precision::F32,
+            random: Generator::ChaCha8,
             seed: 0,
         }
     }
@@ -111,6 +121,10 @@ impl Hyperparameters {
                 "choose a smaller batch, or train on more rows",
             );
         }
+        if self.random == Generator::Numpy && self.seed > numpy::LARGEST_SEED {
+            let expected = format!("a whole number from 0 to {}, as numpy takes", numpy::LARGEST_SEED);
+            return refuse("seed", expected, self.seed.to_string(), "choose one in that range, or another `random`");
+        }
         Ok(CheckedHyperparameters(self))
     }
 }
@@ -125,6 +139,27 @@ impl Deref for CheckedHyperparameters {
 
     fn deref(&self) -> &Hyperparameters {
         &self.0
+    }
+}
+
+/// What trials of one cohort have in common: they see the same minibatches, in the same precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CohortKey {
+    seed: u64,
+    batch_size: usize,
+    sampling: Sampling,
+    precision: Precision,
+    random: Generator,
+    /// Hidden units, where the stream of the minibatches begins behind the first weights.
+    drawn_before: Option<usize>,
+}
+
+impl Hyperparameters {
+    /// Trials that agree in this can train in one cohort.
+    pub fn cohort_key(&self) -> CohortKey {
+        let Self { seed, batch_size, sampling, precision, random, hidden, .. } = *self;
+        let drawn_before = (random == Generator::Numpy).then_some(hidden);
+        CohortKey { seed, batch_size, sampling, precision, random, drawn_before }
     }
 }
 
@@ -160,5 +195,7 @@ mod tests {
         assert!(refused(|h| h.learning_rate_decay = f64::INFINITY).contains("found inf"));
         assert!(refused(|h| h.l2 = -0.1).contains("found -0.1"));
         assert!(refused(|h| h.weight_scale = -1.0).starts_with("`weight_scale`"));
+        let large = refused(|h| (h.random, h.seed) = (Generator::Numpy, 1 << 32));
+        assert!(large.starts_with("`seed`: expected a whole number from 0 to 4294967295"), "{large}");
     }
 }

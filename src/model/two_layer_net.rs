@@ -32,9 +32,8 @@
 //! <https://cs231n.github.io/neural-networks-case-study/>.
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
-use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
 
+use crate::random::Normals;
 use crate::real::Real;
 
 /// The parameters of a network; the gradient of a loss has the same shapes.
@@ -52,14 +51,22 @@ pub struct TwoLayerNet<T> {
 
 impl<T: Real> TwoLayerNet<T> {
     /// Weights drawn from a normal distribution of standard deviation `weight_scale`, W1 first, row by row; biases zero.
-    pub fn random(inputs: usize, hidden: usize, classes: usize, weight_scale: f64, stream: &mut impl Rng) -> Self {
-        let mut weight = || {
-            let normal: f64 = StandardNormal.sample(stream);
-            T::from_f64(weight_scale * normal)
-        };
+    pub fn random(inputs: usize, hidden: usize, classes: usize, weight_scale: f64, stream: &mut impl Normals) -> Self {
+        let mut weight = || T::from_f64(weight_scale * stream.normal());
         let mut draw = |shape| Array2::from_shape_simple_fn(shape, &mut weight);
         let (w1, w2) = (draw((inputs, hidden)), draw((hidden, classes)));
         Self { w1, b1: Array1::zeros(hidden), w2, b2: Array1::zeros(classes) }
+    }
+
+    /// The same parameters, rounded to another precision.
+    pub fn cast<U: Real>(&self) -> TwoLayerNet<U> {
+        let number = |&value: &T| U::from_f64(value.as_f64());
+        TwoLayerNet {
+            w1: self.w1.map(number),
+            b1: self.b1.map(number),
+            w2: self.w2.map(number),
+            b2: self.b2.map(number),
+        }
     }
 
     /// S (B, C) for X (B, D).

@@ -2,10 +2,49 @@
 //!
 //! A stream that is keyed by its purpose gives the same numbers whatever else is drawn beside it: a trial's minibatches
 //! do not move when its network gets more hidden units. That is what lets trials of one seed share minibatches.
+//!
+//! [`numpy`] is the other kind: one stream for everything, which replays what notebooks published.
+
+pub mod numpy;
 
 use byteorder::{ByteOrder, LittleEndian};
+use clap::ValueEnum;
 use rand::SeedableRng;
 pub use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use numpy::RandomState;
+
+/// Which generator draws the first weights and the minibatches of a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum Generator {
+    /// ChaCha8, with a stream of its own for each purpose
+    #[default]
+    ChaCha8,
+    /// numpy's legacy RandomState: one stream draws W1, then W2, then the minibatches, as the notebook does
+    Numpy,
+}
+
+/// A stream that gives standard normal numbers.
+pub trait Normals {
+    /// The next one.
+    fn normal(&mut self) -> f64;
+}
+
+impl Normals for ChaCha8Rng {
+    fn normal(&mut self) -> f64 {
+        StandardNormal.sample(self)
+    }
+}
+
+impl Normals for RandomState {
+    fn normal(&mut self) -> f64 {
+        self.randn()
+    }
+}
 
 /// What a stream of random numbers is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::data::minibatch::Sampling;
 use crate::model::Hyperparameters;
+use crate::model::hyperparameters::CohortKey;
 
 /// What a cohort costs in an iteration beside its hidden units, as a number of hidden units: the gather (6), the packing of X and
 /// places left empty (16). Measured at B = 200 with cohorts of 1, 4 and 8 trials of 50 units.
@@ -100,10 +100,9 @@ fn cores_in(list: &str) -> usize {
 
 /// Trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
 fn groups(trials: &[&Hyperparameters]) -> Vec<Vec<usize>> {
-    let mut groups: BTreeMap<(u64, usize, bool), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<CohortKey, Vec<usize>> = BTreeMap::new();
     for (position, trial) in trials.iter().enumerate() {
-        let key = (trial.seed, trial.batch_size, trial.sampling == Sampling::Shuffle);
-        groups.entry(key).or_default().push(position);
+        groups.entry(trial.cohort_key()).or_default().push(position);
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     for group in &mut groups {
@@ -119,7 +118,7 @@ fn cut(trials: &[&Hyperparameters], group: &[usize], target: f64, limits: Limits
     let work_of = |position: &usize| work(trials[*position], limits.inputs);
     let total: f64 = group.iter().map(work_of).sum();
     let pieces = (total / target).ceil().max(1.0);
-    let most_units = limits.weight_bytes / (limits.inputs * size_of::<f32>());
+    let most_units = limits.weight_bytes / (limits.inputs * trials[group[0]].precision.bytes());
     let mut cohorts: Vec<Vec<usize>> = Vec::new();
     let (mut units, mut done) = (0, 0.0);
     for &position in group {

@@ -13,6 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Complaint, Error, Result};
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
+use crate::real::{Precision, Real};
 use crate::train::{self, Detail, Observer, Outcome, Status};
 use crate::{blas, version};
 
@@ -56,11 +57,15 @@ impl<'a> Job<'a> {
     /// Plans what `results` lack, for `workers` on this machine. Whether trials may share a cohort is measured for each batch size.
     pub fn new(data: &Dataset, trials: &'a [Trial], results: &Results, workers: usize) -> Self {
         let missing: Vec<&Trial> = trials.iter().filter(|trial| !results.records.contains_key(&trial.id)).collect();
-        let mut batch_sizes: Vec<usize> = missing.iter().map(|trial| trial.hyperparameters.batch_size).collect();
-        batch_sizes.sort_unstable();
-        batch_sizes.dedup();
-        let may_share =
-            batch_sizes.into_iter().all(|batch_size| train::lanes::<f32>(data.inputs(), batch_size).is_some());
+        let lanes = |&(batch_size, precision): &(usize, Precision)| match precision {
+            Precision::F32 => train::lanes::<f32>(data.inputs(), batch_size).is_some(),
+            Precision::F64 => train::lanes::<f64>(data.inputs(), batch_size).is_some(),
+        };
+        let products = |trial: &&Trial| (trial.hyperparameters.batch_size, trial.hyperparameters.precision);
+        let mut products: Vec<(usize, Precision)> = missing.iter().map(products).collect();
+        products.sort_unstable();
+        products.dedup();
+        let may_share = products.iter().all(lanes);
         let limits =
             Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine(), may_share };
         let hyperparameters: Vec<&Hyperparameters> = missing.iter().map(|trial| &*trial.hyperparameters).collect();
@@ -147,11 +152,11 @@ impl Shared<'_> {
     }
 
     /// The best model first, then the record: a trial that is recorded as best has its model on disk.
-    fn record(
+    fn record<T: Real>(
         &self,
         trial: &Trial,
         outcome: Outcome,
-        network: Option<&TwoLayerNet<f32>>,
+        network: Option<&TwoLayerNet<T>>,
         train_seconds: f64,
         error: Option<String>,
     ) {
@@ -186,7 +191,7 @@ struct Trainees<'a> {
     work_of_unit: f64,
 }
 
-impl Observer<f32> for Trainees<'_> {
+impl<T: Real> Observer<T> for Trainees<'_> {
     fn iterated(&mut self, trials: usize, units: usize) {
         self.shared.watcher.iterated(trials, units as f64 * self.work_of_unit);
     }
@@ -195,7 +200,7 @@ impl Observer<f32> for Trainees<'_> {
         self.shared.stops()
     }
 
-    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<f32>>, train_seconds: f64) {
+    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
         self.ended[trial] = true;
         self.shared.record(self.trials[trial], outcome, network.as_ref(), train_seconds, None);
     }
@@ -206,13 +211,17 @@ fn train_cohort(shared: &Shared<'_>, trials: &[&Trial]) {
     let hyperparameters: Vec<CheckedHyperparameters> =
         trials.iter().map(|trial| trial.hyperparameters.clone()).collect();
     let one_unit = Hyperparameters { hidden: 1, ..(*hyperparameters[0]).clone() };
-    let work_of_unit = plan::work_of_iteration(&one_unit, shared.site.data.inputs());
+    let data = shared.site.data;
+    let work_of_unit = plan::work_of_iteration(&one_unit, data.inputs());
     let mut trainees = Trainees { shared, trials, ended: vec![false; trials.len()], work_of_unit };
-    let attempt = || train::train(shared.site.data, &hyperparameters, Detail::Epochs, &mut trainees);
+    let attempt = || match hyperparameters[0].precision {
+        Precision::F32 => train::train::<f32>(data, &hyperparameters, Detail::Epochs, &mut trainees),
+        Precision::F64 => train::train::<f64>(data, &hyperparameters, Detail::Epochs, &mut trainees),
+    };
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
         let message = panic_message(payload.as_ref());
         for (trial, _) in trials.iter().zip(&trainees.ended).filter(|(_, ended)| !**ended) {
-            shared.record(trial, Outcome::failed(), None, 0.0, Some(message.clone()));
+            shared.record::<f32>(trial, Outcome::failed(), None, 0.0, Some(message.clone()));
         }
     }
 }
@@ -239,7 +248,7 @@ fn record(site: Site<'_>, trial: &Trial, outcome: Outcome, train_seconds: f64, e
     }
 }
 
-fn save(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<f32>, outcome: &Outcome) -> Result<()> {
+fn save<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> Result<()> {
     let provenance = Provenance {
         trial: trial.id.clone(),
         hyperparameters: (*trial.hyperparameters).clone(),
@@ -269,18 +278,25 @@ fn keep_best_model(site: Site<'_>, trials: &[Trial]) -> Result<()> {
     if saved.is_ok_and(|model| model.provenance.trial == best.id) {
         return Ok(());
     }
-    let mut keeper = Keeper { network: None };
+    match best.hyperparameters.precision {
+        Precision::F32 => make_again::<f32>(site, best, outcome),
+        Precision::F64 => make_again::<f64>(site, best, outcome),
+    }
+}
+
+fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Result<()> {
+    let mut keeper = Keeper::<T> { network: None };
     train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
     keeper.network.map_or(Ok(()), |network| save(site, best, &network, outcome))
 }
 
 /// Keeps the network that training ends with.
-struct Keeper {
-    network: Option<TwoLayerNet<f32>>,
+struct Keeper<T> {
+    network: Option<TwoLayerNet<T>>,
 }
 
-impl Observer<f32> for Keeper {
-    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<f32>>, _train_seconds: f64) {
+impl<T> Observer<T> for Keeper<T> {
+    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<T>>, _train_seconds: f64) {
         self.network = network;
     }
 }
