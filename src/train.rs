@@ -105,8 +105,21 @@ pub trait Observer<T> {
         false
     }
 
-    /// A trial ended; a diverged one leaves no network.
-    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64);
+    /// Trials ended, together.
+    fn ended(&mut self, ended: Vec<Ended<T>>);
+}
+
+/// A trial at its end.
+#[derive(Clone, Debug)]
+pub struct Ended<T> {
+    /// Its number among those the cohort began with.
+    pub trial: usize,
+    /// Its result.
+    pub outcome: Outcome,
+    /// The trained network; none if it diverged.
+    pub network: Option<TwoLayerNet<T>>,
+    /// Its share of the time that the cohort took.
+    pub train_seconds: f64,
 }
 
 /// What a cohort starts from.
@@ -321,19 +334,21 @@ impl<'a, T: Real> Training<'a, T> {
             return;
         }
         let diverged: Vec<bool> = self.losses.iter().map(|loss| !loss.is_finite()).collect();
-        for run in self.leave(&diverged) {
+        let iteration = self.iteration;
+        let end = |run: Running<'_>| {
             let outcome = Outcome {
                 status: Status::Diverged,
                 val_accuracy: None,
                 first_loss: run.first_loss,
                 final_loss: None,
                 train_accuracy: None,
-                iterations_done: self.iteration,
-                diverged_at: Some(self.iteration),
+                iterations_done: iteration,
+                diverged_at: Some(iteration),
                 curve: run.curve,
             };
-            observer.ended(run.trial, outcome, None, run.seconds);
-        }
+            Ended { trial: run.trial, outcome, network: None, train_seconds: run.seconds }
+        };
+        observer.ended(self.leave(&diverged).into_iter().map(end).collect());
     }
 
     fn end_complete(&mut self, observer: &mut dyn Observer<T>) {
@@ -347,6 +362,7 @@ impl<'a, T: Real> Training<'a, T> {
         let (accuracies, losses) = (of_done(&self.val_accuracies), of_done(&self.losses));
         let members = (0..done.len()).filter(|&member| done[member]);
         let networks: Vec<_> = members.map(|member| self.cohort.network(member)).collect();
+        let (mut ended, iterations) = (Vec::new(), self.iteration + 1);
         for (((run, network), val_accuracy), loss) in
             self.leave(&done).into_iter().zip(networks).zip(accuracies).zip(losses)
         {
@@ -356,12 +372,13 @@ impl<'a, T: Real> Training<'a, T> {
                 first_loss: run.first_loss,
                 final_loss: Some(loss),
                 train_accuracy: run.curve.last().map(|point| point.train_accuracy),
-                iterations_done: self.iteration + 1,
+                iterations_done: iterations,
                 diverged_at: None,
                 curve: run.curve,
             };
-            observer.ended(run.trial, outcome, Some(network), run.seconds);
+            ended.push(Ended { trial: run.trial, outcome, network: Some(network), train_seconds: run.seconds });
         }
+        observer.ended(ended);
     }
 
     /// Takes the members that `leaves` names out of the cohort, and returns them.

@@ -12,15 +12,17 @@ use mlpgrid::model::cohort::{Cohort, Start};
 use mlpgrid::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use mlpgrid::random::{self, Purpose};
 use mlpgrid::real::Real;
-use mlpgrid::train::{self, Detail, Observer, Outcome};
+use mlpgrid::train::{self, Detail, Ended, Observer, Outcome};
 
 /// Everything that training leaves of each trial.
 struct Kept<T>(Vec<Option<(Outcome, Option<TwoLayerNet<T>>)>>);
 
 impl<T> Observer<T> for Kept<T> {
-    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, _train_seconds: f64) {
-        assert!(self.0[trial].is_none(), "a trial ends once");
-        self.0[trial] = Some((outcome, network));
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        for Ended { trial, outcome, network, .. } in ended {
+            assert!(self.0[trial].is_none(), "a trial ends once");
+            self.0[trial] = Some((outcome, network));
+        }
     }
 }
 
@@ -32,9 +34,15 @@ fn train<T: Real>(data: &Dataset, trials: &[CheckedHyperparameters]) -> Vec<(Out
 
 /// Trials of one seed that differ in everything else: shapes, rates, penalties, lengths; one diverges, one's decay turns the sign of
 /// its weights, one's scale is folded again and again.
-fn various(data: &Dataset) -> Vec<CheckedHyperparameters> {
-    let base =
-        Hyperparameters { batch_size: 20, seed: 5, iterations: 24, weight_scale: 1e-2, ..Hyperparameters::default() };
+fn various<T: Real>(data: &Dataset) -> Vec<CheckedHyperparameters> {
+    let base = Hyperparameters {
+        batch_size: 20,
+        seed: 5,
+        iterations: 24,
+        weight_scale: 1e-2,
+        precision: T::PRECISION,
+        ..Hyperparameters::default()
+    };
     let trial = |hidden, learning_rate, l2, iterations| Hyperparameters {
         hidden,
         learning_rate,
@@ -60,7 +68,7 @@ fn bits_do_not_depend_on_the_cohort<T: Real>(data: &Dataset) {
         eprintln!("{} kernels have no lanes for {:?}: trials train alone", blas::describe().kernel, T::PRECISION);
         return;
     }
-    let trials = various(data);
+    let trials = various::<T>(data);
     let alone: Vec<_> = trials.iter().flat_map(|trial| train::<T>(data, std::slice::from_ref(trial))).collect();
     assert_eq!(alone.iter().filter(|(outcome, _)| outcome.diverged_at.is_some()).count(), 1);
     let mut orders: Vec<Vec<usize>> =
@@ -193,7 +201,7 @@ fn a_member_that_diverges_leaves_and_the_others_go_on_as_if_it_had_not_been_ther
     blas::initialise().expect("OpenBLAS takes one thread");
     let place = Place::new();
     let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
-    let trials = various(&data);
+    let trials = various::<f32>(&data);
     let with = train::<f32>(&data, &[trials[0].clone(), trials[3].clone(), trials[1].clone()]);
     let without = train::<f32>(&data, &[trials[0].clone(), trials[1].clone()]);
     assert!(with[1].0.diverged_at.is_some() && with[1].1.is_none());

@@ -16,7 +16,7 @@ use crate::report::environment::Environment;
 use crate::report::history::{self, LossPoint};
 use crate::report::progress::Progress;
 use crate::sweep::space::Trial;
-use crate::train::{self, Detail, EpochPoint, Observer, Outcome, Status};
+use crate::train::{self, Detail, Ended, EpochPoint, Observer, Status};
 use crate::version;
 
 /// File name of the model in the output directory.
@@ -113,7 +113,7 @@ impl Site<'_> {
     }
 
     /// Writes what the output directory is for.
-    fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ending<T>) -> Result<()> {
+    fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ended<T>) -> Result<()> {
         let Self { data, blas, trial } = self;
         history::write(&directory.join("history.csv"), losses, &ending.outcome.curve)?;
         Environment::of(blas).with(data, 1).write(&directory.join("environment.json"))?;
@@ -151,7 +151,7 @@ fn claim(directory: &Path, trial: &Trial) -> Result<()> {
     ))
 }
 
-fn tell<T>(ending: &Ending<T>, test_accuracy: Option<f64>, directory: Option<&Path>) {
+fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Path>) {
     let outcome = &ending.outcome;
     match (outcome.val_accuracy, outcome.diverged_at) {
         (Some(accuracy), _) => {
@@ -174,18 +174,11 @@ fn tell<T>(ending: &Ending<T>, test_accuracy: Option<f64>, directory: Option<&Pa
     }
 }
 
-/// How training ended.
-struct Ending<T> {
-    outcome: Outcome,
-    network: Option<TwoLayerNet<T>>,
-    train_seconds: f64,
-}
-
 /// Keeps losses and the end, and shows progress.
 struct Recorder<T> {
     progress: Progress,
     losses: Vec<LossPoint>,
-    ending: Option<Ending<T>>,
+    ending: Option<Ended<T>>,
 }
 
 impl<T> Recorder<T> {
@@ -217,7 +210,7 @@ impl<T> Observer<T> for Recorder<T> {
         self.progress.note(format!("loss {:.4}, val accuracy {}", point.loss, percent(point.val_accuracy)));
     }
 
-    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
-        self.ending = Some(Ending { outcome, network, train_seconds });
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        self.ending = ended.into_iter().next();
     }
 }

@@ -1,6 +1,7 @@
 //! Which rows come next, and bringing them together: sampling, and the gather into the caller's buffer.
 
 use clap::ValueEnum;
+use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -145,10 +146,16 @@ impl<T: Real> Minibatch<T> {
         for ((row, target), label) in rows.zip(targets).zip(&mut self.labels) {
             *label = from.labels[row];
             let source = &from.pixels[row * inputs..(row + 1) * inputs];
-            for ((value, &byte), &mean) in target.iter_mut().zip(source).zip(mean) {
-                *value = T::from_byte(byte) - mean;
-            }
+            decode(target, source, mean);
         }
+    }
+}
+
+/// A row of bytes, less the mean image.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn decode<T: Real>(target: &mut [T], source: &[u8], mean: &[T]) {
+    for ((value, &byte), &mean) in target.iter_mut().zip(source).zip(mean) {
+        *value = T::from_byte(byte) - mean;
     }
 }
 

@@ -9,7 +9,7 @@ use crate::random::Generator;
 use crate::random::numpy::RandomState;
 use crate::real::{Precision, Real};
 use crate::report::history::LossPoint;
-use crate::train::{self, Beginning, Detail, Observer, Outcome};
+use crate::train::{self, Beginning, Detail, Ended, Observer, Outcome};
 
 /// What the second half computes.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl<T: Real> Cifar<T> {
         let beginning = Beginning { networks: vec![network], sampler, penalty_gradient };
         let mut log = Log { iterated, losses: Vec::with_capacity(trial.iterations), end: None };
         train::train_from(beginning, data, std::slice::from_ref(&trial), Detail::EveryIteration, &mut log);
-        let (outcome, network, train_seconds) = log.end.expect("every trial ends");
+        let Ended { outcome, network, train_seconds, .. } = log.end.expect("every trial ends");
         let shape = |split| [data.rows(split).len(), data.inputs()];
         let shapes = [Split::Train, Split::Val, Split::Test].map(shape);
         Ok(Self { shapes, losses: log.losses, outcome, network, train_seconds })
@@ -77,7 +77,7 @@ impl<T: Real> Cifar<T> {
 struct Log<T, F> {
     iterated: F,
     losses: Vec<LossPoint>,
-    end: Option<(Outcome, Option<TwoLayerNet<T>>, f64)>,
+    end: Option<Ended<T>>,
 }
 
 impl<T, F: FnMut()> Observer<T> for Log<T, F> {
@@ -89,7 +89,7 @@ impl<T, F: FnMut()> Observer<T> for Log<T, F> {
         self.losses.push(LossPoint { iteration, loss, learning_rate });
     }
 
-    fn ended(&mut self, _trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
-        self.end = Some((outcome, network, train_seconds));
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        self.end = ended.into_iter().next();
     }
 }

@@ -155,12 +155,13 @@ impl Journal {
         Ok(Self { path, file })
     }
 
-    /// Appends a record; when this returns, the record is on the disk.
+    /// Appends records; when this returns, they are on the disk.
     ///
     /// # Errors
-    /// It could not be written whole or not be synced.
-    pub fn append(&mut self, record: &Record) -> Result<()> {
-        self.file.write_all(record.to_line().as_bytes()).map_err(Error::io("append a result", &self.path))?;
+    /// They could not be written whole or not be synced.
+    pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        let lines: String = records.iter().map(Record::to_line).collect();
+        self.file.write_all(lines.as_bytes()).map_err(Error::io("append a result", &self.path))?;
         self.file.sync_data().map_err(Error::io("sync a result", &self.path))
     }
 }
@@ -233,8 +234,7 @@ mod tests {
     fn what_is_appended_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::create(directory.path()).unwrap();
-        journal.append(&record("a")).unwrap();
-        journal.append(&record("b")).unwrap();
+        journal.append(&[record("a"), record("b")]).unwrap();
         let results = Results::read(directory.path()).unwrap();
         assert_eq!(results.records.len(), 2);
         assert_eq!(results.records["a"], record("a"));

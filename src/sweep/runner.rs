@@ -14,7 +14,7 @@ use crate::error::{Complaint, Error, Result};
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use crate::real::{Precision, Real};
-use crate::train::{self, Detail, Observer, Outcome, Status};
+use crate::train::{self, Detail, Ended, Observer, Outcome, Status};
 use crate::{blas, version};
 
 /// File name of the best model.
@@ -151,34 +151,35 @@ impl Shared<'_> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The best model first, then the record: a trial that is recorded as best has its model on disk.
-    fn record<T: Real>(
-        &self,
-        trial: &Trial,
-        outcome: Outcome,
-        network: Option<&TwoLayerNet<T>>,
-        train_seconds: f64,
-        error: Option<String>,
-    ) {
-        let mut writing = self.writing();
-        let is_better = |best: &Outcome| better_first(&outcome, best).is_lt();
-        let is_best = outcome.status == Status::Complete && writing.best.as_ref().is_none_or(is_better);
-        let write = || -> Result<()> {
-            if let Some(network) = network.filter(|_| is_best) {
-                save(self.site, trial, network, &outcome)?;
+    /// The best model first, then the records, with one sync for all: a trial that is recorded as best has its model on disk.
+    fn record<T: Real>(&self, trials: &[&Trial], ended: Vec<Ended<T>>, error: Option<&str>) {
+        let mut guard = self.writing();
+        let writing = &mut *guard;
+        let candidate =
+            ended.iter().filter(|end| end.network.is_some()).min_by(|a, b| better_first(&a.outcome, &b.outcome));
+        let is_better =
+            |end: &&Ended<T>| writing.best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
+        let best = candidate.filter(is_better);
+        let mut write = || -> Result<()> {
+            if let Some(Ended { trial, outcome, network: Some(network), .. }) = best {
+                save(self.site, trials[*trial], network, outcome)?;
             }
-            writing.journal.append(&record(self.site, trial, outcome.clone(), train_seconds, error))
+            let records: Vec<Record> =
+                ended.iter().map(|end| record(self.site, trials[end.trial], end, error)).collect();
+            writing.journal.append(&records)
         };
         if let Err(error) = write() {
             self.stop.store(true, Ordering::Relaxed);
             writing.error.get_or_insert(error);
             return;
         }
-        if is_best {
-            writing.best = Some(outcome.clone());
+        if let Some(best) = best {
+            writing.best = Some(best.outcome.clone());
         }
-        drop(writing);
-        self.watcher.ended(trial, &outcome, is_best);
+        drop(guard);
+        for end in &ended {
+            self.watcher.ended(trials[end.trial], &end.outcome, best.is_some_and(|best| best.trial == end.trial));
+        }
     }
 }
 
@@ -200,9 +201,9 @@ impl<T: Real> Observer<T> for Trainees<'_> {
         self.shared.stops()
     }
 
-    fn ended(&mut self, trial: usize, outcome: Outcome, network: Option<TwoLayerNet<T>>, train_seconds: f64) {
-        self.ended[trial] = true;
-        self.shared.record(self.trials[trial], outcome, network.as_ref(), train_seconds, None);
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        ended.iter().for_each(|end| self.ended[end.trial] = true);
+        self.shared.record(self.trials, ended, None);
     }
 }
 
@@ -220,9 +221,9 @@ fn train_cohort(shared: &Shared<'_>, trials: &[&Trial]) {
     };
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
         let message = panic_message(payload.as_ref());
-        for (trial, _) in trials.iter().zip(&trainees.ended).filter(|(_, ended)| !**ended) {
-            shared.record::<f32>(trial, Outcome::failed(), None, 0.0, Some(message.clone()));
-        }
+        let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
+        let failed = |trial| Ended::<f32> { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
+        shared.record(trials, left.map(failed).collect(), Some(&message));
     }
 }
 
@@ -232,13 +233,13 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }
 
-fn record(site: Site<'_>, trial: &Trial, outcome: Outcome, train_seconds: f64, error: Option<String>) -> Record {
+fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>) -> Record {
     Record {
         trial: trial.id.clone(),
-        outcome,
-        error,
+        outcome: end.outcome.clone(),
+        error: error.map(str::to_owned),
         hyperparameters: (*trial.hyperparameters).clone(),
-        train_seconds,
+        train_seconds: end.train_seconds,
         ended_unix_seconds: journal::unix_seconds(),
         host: journal::host(),
         program: version::program(),
@@ -296,7 +297,7 @@ struct Keeper<T> {
 }
 
 impl<T> Observer<T> for Keeper<T> {
-    fn ended(&mut self, _trial: usize, _outcome: Outcome, network: Option<TwoLayerNet<T>>, _train_seconds: f64) {
-        self.network = network;
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        self.network = ended.into_iter().find_map(|end| end.network);
     }
 }
