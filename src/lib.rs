@@ -15,7 +15,7 @@
 //! | [`train`] | one cohort from its first iteration to its last |
 //! | [`sweep`] | many trials: search space, workers, results that survive |
 //! | [`report`] | what people look at |
-//! | [`bench`] | throughput against the machine's own matrix multiply |
+//! | [`mod@bench`] | throughput against the machine's own matrix multiply |
 //! | [`replay`] | the cs231n notebook, digit for digit |
 //! | [`cli`] | one file a command |
 

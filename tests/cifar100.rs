@@ -9,15 +9,16 @@ use common::{Place, text};
 /// Small files in CIFAR-100's format, with the manifest that says how small: the coarse label is a fifth of the fine one.
 fn write_cifar_100(place: &Place, rows: usize) -> String {
     let directory = place.path("cifar-100-binary");
-    fs::create_dir(&directory).unwrap();
+    fs::create_dir(&directory).expect("the folder is made");
     let record = |row: usize| {
         [(row % 100 / 5) as u8, (row % 100) as u8].into_iter().chain((0..3072).map(move |at| (row * at % 251) as u8))
     };
     let bytes: Vec<u8> = (0..rows).flat_map(record).collect();
     for file in ["train.bin", "test.bin"] {
-        fs::write(directory.join(file), &bytes).unwrap();
+        fs::write(directory.join(file), &bytes).expect("the file is written");
     }
-    fs::write(directory.join("synthetic.json"), format!("{{\"rows_per_file\": {rows}, \"seed\": 0}}")).unwrap();
+    fs::write(directory.join("synthetic.json"), format!("{{\"rows_per_file\": {rows}, \"seed\": 0}}"))
+        .expect("the manifest is written");
     text(&directory)
 }
 

@@ -92,8 +92,9 @@ fn follows(place: &Path, data: &Path, more: &[&str], tolerance: f64) {
         let out = text(&place.join(precision));
         let arguments = ["train", "--data", &text(data), "--out", &out, "--random", "numpy", "--precision", precision];
         Run::of([&arguments[..], more].concat()).json(0);
-        let history = fs::read_to_string(place.join(precision).join("history.csv")).unwrap();
-        let numbers = |line: &str| [0, 2].map(|column| line.split(',').nth(column).unwrap().parse().unwrap());
+        let history = fs::read_to_string(place.join(precision).join("history.csv")).expect("the history is there");
+        let numbers =
+            |line: &str| [0, 2].map(|column| line.split(',').nth(column).expect("a column").parse().expect("a number"));
         history.lines().skip(1).map(numbers).collect()
     };
     let (narrow, wide) = (columns("f32"), columns("f64"));

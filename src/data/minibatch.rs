@@ -26,7 +26,7 @@ pub enum Sampling {
 /// What row numbers are drawn from.
 #[derive(Clone, Debug)]
 enum Stream {
-    ChaCha8(ChaCha8Rng),
+    ChaCha8(Box<ChaCha8Rng>),
     Numpy(Box<RandomState>),
 }
 
@@ -43,7 +43,7 @@ pub struct Sampler {
 impl Sampler {
     /// A stream over `rows` rows, from ChaCha8.
     pub fn new(seed: u64, sampling: Sampling, rows: usize) -> Self {
-        Self::over(Stream::ChaCha8(random::stream(seed, Purpose::Minibatches, 0)), sampling, rows)
+        Self::over(Stream::ChaCha8(Box::new(random::stream(seed, Purpose::Minibatches, 0))), sampling, rows)
     }
 
     /// A stream over `rows` rows that goes on where `state` stands: numpy's `choice` or, where sampling shuffles, `shuffle`.

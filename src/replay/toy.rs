@@ -80,7 +80,7 @@ fn gradient_errors(net: &TwoLayerNet<f64>, x: &Array2<f64>, gradient: &TwoLayerN
     let analytic = parameters(&mut gradient.clone()).map(|part| part.to_vec());
     let mut errors = [0.0; 4];
     for (part, error) in errors.iter_mut().enumerate() {
-        for at in 0..analytic[part].len() {
+        for (at, &a) in analytic[part].iter().enumerate() {
             let mut loss_at = |change: f64| {
                 let value = parameters(&mut moved)[part][at];
                 parameters(&mut moved)[part][at] = value + change;
@@ -89,7 +89,6 @@ fn gradient_errors(net: &TwoLayerNet<f64>, x: &Array2<f64>, gradient: &TwoLayerN
                 loss
             };
             let numeric = (loss_at(STEP) - loss_at(-STEP)) / (2.0 * STEP);
-            let a = analytic[part][at];
             *error = f64::max(*error, (a - numeric).abs() / (a.abs() + numeric.abs()).max(1e-8));
         }
     }
