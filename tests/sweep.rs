@@ -137,3 +137,17 @@ fn status_counts_the_trials_for_people_and_for_programs() {
     let run = Run::of(["status", &out]);
     assert!(run.stdout.contains("complete  8\n") && run.stdout.contains("missing   0\n"), "{run:?}");
 }
+
+#[test]
+fn every_model_is_kept_where_that_is_asked_for() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &["--set", "seed=0"]).json(0);
+    assert!(!place.path("out/models").exists());
+    let kept = place.sweep(&spec, "out", &["--set", "seed=0", "--keep-models"]).json(0);
+    assert_eq!(kept["trained_now"], 4, "trials without a model are trained again; those that diverged have none");
+    let best = fs::read(place.path("out/best.safetensors")).unwrap();
+    let same = format!("out/models/{}.safetensors", kept["best_trial"].as_str().unwrap());
+    assert_eq!(fs::read(place.path(&same)).unwrap(), best);
+    assert_eq!(place.sweep(&spec, "out", &["--set", "seed=0", "--keep-models"]).json(0)["trained_now"], 0);
+}

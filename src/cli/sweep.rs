@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Print what would be trained, in which cohorts, and how long it would take; train nothing, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Keep every trial's network in models/, not only the best one
+    #[arg(long)]
+    keep_models: bool,
     /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -84,7 +87,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for damage in &before.damage {
         say(&format!("warning: {damage}"));
     }
-    let job = Job::new(&data, &trials, &before, workers);
+    let site =
+        Site { data: &data, directory: &arguments.out, kernel: &blas.kernel, keep_models: arguments.keep_models };
+    let job = Job::new(site, &trials, &before, workers);
     say(&format!(
         "sweep: {} trials, {} to train in {} cohorts, {workers} workers, OpenBLAS {} ({} kernels)",
         trials.len(),
@@ -105,7 +110,6 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Environment::of(&blas).with(&data, workers).write(&arguments.out.join("environment.json"))?;
     }
     let progress = Progress::new("sweep", "trial-iterations", job.work());
-    let site = Site { data: &data, directory: &arguments.out, kernel: &blas.kernel };
     let started = Instant::now();
     let outcome = runner::run(site, &job, &Display { progress: &progress, inputs: data.inputs() });
     let train_seconds = started.elapsed().as_secs_f64();

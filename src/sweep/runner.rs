@@ -15,10 +15,12 @@ use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use crate::real::{Precision, Real};
 use crate::train::{self, Detail, Ended, Observer, Outcome, Status};
-use crate::{blas, version};
+use crate::{blas, files, version};
 
 /// File name of the best model.
 pub const BEST_MODEL: &str = "best.safetensors";
+/// Folder of every trial's model, if all are kept.
+pub const MODELS: &str = "models";
 
 /// Told what happens, from every worker at once.
 pub trait Watcher: Sync {
@@ -38,6 +40,8 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// The BLAS kernel.
     pub kernel: &'a str,
+    /// Whether every trial's network is kept, beside the best one.
+    pub keep_models: bool,
 }
 
 /// What a sweep has left to do, and in which cohorts.
@@ -45,7 +49,7 @@ pub struct Site<'a> {
 pub struct Job<'a> {
     /// Every trial of the sweep.
     pub trials: &'a [Trial],
-    /// Those that have no record yet.
+    /// Those that have no record yet, or not the model that is to be kept.
     pub missing: Vec<&'a Trial>,
     /// Those, in cohorts.
     pub cohorts: Vec<CohortPlan>,
@@ -55,8 +59,15 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Plans what `results` lack, for `workers` on this machine. Whether trials may share a cohort is measured for each batch size.
-    pub fn new(data: &Dataset, trials: &'a [Trial], results: &Results, workers: usize) -> Self {
-        let missing: Vec<&Trial> = trials.iter().filter(|trial| !results.records.contains_key(&trial.id)).collect();
+    pub fn new(site: Site<'_>, trials: &'a [Trial], results: &Results, workers: usize) -> Self {
+        let data = site.data;
+        let is_done = |trial: &&Trial| match results.records.get(&trial.id) {
+            Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
+                kept_model(site.directory, &trial.id).exists()
+            }
+            record => record.is_some(),
+        };
+        let missing: Vec<&Trial> = trials.iter().filter(|trial| !is_done(trial)).collect();
         let lanes = |&(batch_size, precision): &(usize, Precision)| match precision {
             Precision::F32 => train::lanes::<f32>(data.inputs(), batch_size).is_some(),
             Precision::F64 => train::lanes::<f64>(data.inputs(), batch_size).is_some(),
@@ -84,6 +95,9 @@ impl<'a> Job<'a> {
 /// # Errors
 /// A result or the best model cannot be written; trials recorded until then stay recorded.
 pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
+    if site.keep_models {
+        files::create_output_directory(&site.directory.join(MODELS))?;
+    }
     if !job.missing.is_empty() {
         train_missing(site, job, watcher)?;
     }
@@ -161,8 +175,16 @@ impl Shared<'_> {
             |end: &&Ended<T>| writing.best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
         let best = candidate.filter(is_better);
         let mut write = || -> Result<()> {
+            if self.site.keep_models {
+                for Ended { trial, outcome, network, .. } in &ended {
+                    let path = kept_model(self.site.directory, &trials[*trial].id);
+                    network
+                        .iter()
+                        .try_for_each(|network| saved(self.site, trials[*trial], network, outcome).write(&path))?;
+                }
+            }
             if let Some(Ended { trial, outcome, network: Some(network), .. }) = best {
-                save(self.site, trials[*trial], network, outcome)?;
+                saved(self.site, trials[*trial], network, outcome).write(&best_model(self.site.directory))?;
             }
             let records: Vec<Record> =
                 ended.iter().map(|end| record(self.site, trials[end.trial], end, error)).collect();
@@ -249,7 +271,7 @@ fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>)
     }
 }
 
-fn save<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> Result<()> {
+fn saved<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> SavedModel<T> {
     let provenance = Provenance {
         trial: trial.id.clone(),
         hyperparameters: (*trial.hyperparameters).clone(),
@@ -259,13 +281,17 @@ fn save<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcom
         program: version::program(),
         kernel: site.kernel.to_owned(),
     };
-    let model = SavedModel { network: network.clone(), mean: site.data.mean.clone(), provenance };
-    model.write(&best_model(site.directory))
+    SavedModel { network: network.clone(), mean: site.data.mean.clone(), provenance }
 }
 
 /// Where the best model of a sweep's directory is.
 pub fn best_model(directory: &Path) -> PathBuf {
     directory.join(BEST_MODEL)
+}
+
+/// Where the model of a trial is, if every model is kept.
+pub fn kept_model(directory: &Path, trial: &str) -> PathBuf {
+    directory.join(MODELS).join(format!("{trial}.safetensors"))
 }
 
 /// Where the file of the best model is missing, damaged or of another trial (a process died between two writes), the best
@@ -288,7 +314,8 @@ fn keep_best_model(site: Site<'_>, trials: &[Trial]) -> Result<()> {
 fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Result<()> {
     let mut keeper = Keeper::<T> { network: None };
     train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
-    keeper.network.map_or(Ok(()), |network| save(site, best, &network, outcome))
+    let model = keeper.network.map(|network| saved(site, best, &network, outcome));
+    model.map_or(Ok(()), |model| model.write(&best_model(site.directory)))
 }
 
 /// Keeps the network that training ends with.
