@@ -143,10 +143,16 @@ impl<T: Real> Minibatch<T> {
         self.rows = rows.len();
         let targets = self.x.as_slice_mut().expect("the buffer is contiguous").chunks_exact_mut(inputs);
         assert!(self.rows <= targets.len(), "{} rows do not fit a buffer of {}", self.rows, targets.len());
-        for ((row, target), label) in rows.zip(targets).zip(&mut self.labels) {
+        let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
+        let mut rows = rows.peekable();
+        for (target, label) in targets.zip(&mut self.labels) {
+            let Some(row) = rows.next() else { break };
+            if let Some(&next) = rows.peek() {
+                // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
+                std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
+            }
             *label = from.labels[row];
-            let source = &from.pixels[row * inputs..(row + 1) * inputs];
-            decode(target, source, mean);
+            decode(target, source(row), mean);
         }
     }
 }

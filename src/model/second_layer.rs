@@ -18,6 +18,8 @@ use crate::real::Real;
 const LANES: usize = 8;
 /// Classes whose sums are carried together: as many as registers hold.
 const GROUP: usize = 5;
+/// Hidden units whose share of the scores is added together.
+const UNITS: usize = 5;
 
 /// The parameters of a trial other than its first-layer weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,15 +87,41 @@ fn scores_of<T: Real>(layer: &SecondLayer<T>, units: &mut UnitRows<'_, T>, scale
     for (row, &bias) in scores.chunks_exact_mut(columns).zip(&layer.b2) {
         row.fill(bias);
     }
-    let weights = layer.w2.as_slice().expect("W2 is row-major").chunks_exact(classes);
-    for (unit, (&bias, weights)) in layer.b1.iter().zip(weights).enumerate() {
-        let activations = units.row(unit);
-        for value in activations.iter_mut() {
+    for (unit, &bias) in layer.b1.iter().enumerate() {
+        for value in units.row(unit) {
             let z = *value * scale + bias;
             *value = if z < T::zero() { T::zero() } else { z }; // NaN stays NaN
         }
-        for (row, &weight) in scores.chunks_exact_mut(columns).zip(weights) {
-            add_multiple(row, activations, weight);
+    }
+    // Several units at a time, so that a row of scores is loaded and stored once for all of them. Each score is still summed
+    // unit after unit.
+    let weights = layer.w2.as_slice().expect("W2 is row-major");
+    let (groups, rest) = units.places.as_chunks::<UNITS>();
+    for (group, places) in groups.iter().enumerate() {
+        add_units(scores, units.wide, columns, places, &weights[group * UNITS * classes..]);
+    }
+    for (unit, place) in (groups.len() * UNITS..).zip(rest) {
+        add_units(scores, units.wide, columns, &[*place], &weights[unit * classes..]);
+    }
+}
+
+/// Sᵀ += for U hidden units, A[·, h]·W2[h, c]. `weights` begins with the first of them.
+#[inline(always)]
+fn add_units<T: Real, const U: usize>(
+    scores: &mut [T],
+    wide: &[T],
+    columns: usize,
+    places: &[usize; U],
+    weights: &[T],
+) {
+    let classes = scores.len() / columns;
+    let activations: [&[T]; U] = places.map(|place| &wide[place * columns..][..columns]);
+    for (class, row) in scores.chunks_exact_mut(columns).enumerate() {
+        let weights: [T; U] = std::array::from_fn(|unit| weights[unit * classes + class]);
+        for (column, score) in row.iter_mut().enumerate() {
+            for unit in 0..U {
+                *score += activations[unit][column] * weights[unit];
+            }
         }
     }
 }
@@ -237,14 +265,6 @@ fn rectify_gradient<T: Real>(activations: &mut [T], d_activations: &[T], factor:
 #[inline(always)]
 fn multiply_add<T: Real>(sums: [T; LANES], a: [T; LANES], b: [T; LANES]) -> [T; LANES] {
     std::array::from_fn(|lane| sums[lane] + a[lane] * b[lane])
-}
-
-/// `to` += `factor` · `row`
-#[inline(always)]
-fn add_multiple<T: Real>(to: &mut [T], row: &[T], factor: T) {
-    for (sum, &value) in to.iter_mut().zip(row) {
-        *sum += value * factor;
-    }
 }
 
 /// The sum, in [`LANES`] partial sums.
