@@ -93,8 +93,7 @@ fn middle(bencher: Bencher) {
 
 #[divan::bench(args = [1, 4, 8, 16])]
 fn iteration(bencher: Bencher, members: usize) {
-    let start =
-        |seed| Start { network: network(seed), l2: 0.1, learning_rate: 1e-4, penalty_gradient: Default::default() };
+    let start = |seed| Start::of(network(seed), 0.1, 1e-4);
     let mut cohort = Cohort::new((0..members as u64).map(start).collect(), lanes());
     let batch = Minibatch::of(filled(BATCH, PIXELS), labels());
     let (mut scratch, mut losses) = (cohort.scratch(BATCH), vec![0.0; members]);

@@ -1,47 +1,109 @@
 //! Files that survive: what replaces another is written beside it, synced, renamed, and its directory synced.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-
-use tempfile::NamedTempFile;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// The steps by which bytes come to last on a disk. Tests put disks that fail in the place of the [real one](RealDisk).
+pub trait Disk: Sync {
+    /// Appends `bytes` to the open `file` at `path`.
+    ///
+    /// # Errors
+    /// Some or all of them could not be written.
+    fn append(&self, file: &mut File, _path: &Path, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    /// Makes what was written to the open `file` at `path` last.
+    ///
+    /// # Errors
+    /// It may not last.
+    fn sync(&self, file: &File, _path: &Path) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    /// Gives the file `from` the name `to`, whose file is gone then.
+    ///
+    /// # Errors
+    /// Both are as they were.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Makes new names and renames in `directory` last.
+    ///
+    /// # Errors
+    /// They may not last.
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
+    }
+}
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {}
+
+/// What the names of files begin with that are not whole yet.
+const WRITING: &str = ".writing-";
 
 /// Replaces `path` by what `write` writes, whole or not at all: after a crash the old content is there, or the new.
 ///
 /// # Errors
 /// The file cannot be written beside `path`, synced or renamed; `path` is then as it was.
-pub fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+pub fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<()> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).map_err(Error::io("write it", path))?;
+    replace_on(&RealDisk, path, &bytes)
+}
+
+/// Replaces `path` by `bytes` on `disk`, as [`replace`] does.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = directory_of(path);
     let attempt = || -> io::Result<()> {
-        let beside = tempfile::Builder::new().prefix(".writing-").tempfile_in(directory)?;
-        write_and_sync(&beside, write)?;
-        allow_reading(&beside)?;
-        beside.persist(path).map_err(|error| error.error)?;
-        sync_directory(directory)
+        let beside = tempfile::Builder::new().prefix(WRITING).tempfile_in(&directory)?;
+        let (mut file, beside) = beside.into_parts();
+        disk.append(&mut file, &beside, bytes)?;
+        allow_reading(&file)?;
+        disk.sync(&file, &beside)?;
+        disk.rename(&beside, path)?;
+        let _ = beside.keep(); // there is nothing to remove under this name any more
+        disk.sync_directory(&directory)
     };
     attempt().map_err(Error::io("write it", path))
 }
 
-fn write_and_sync(file: &NamedTempFile, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = BufWriter::with_capacity(1 << 20, file.as_file());
-    write(&mut buffer)?;
-    buffer.flush()?;
-    file.as_file().sync_all()
+/// The directory that `path` is in.
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Temporary files are for their owner alone; what takes a lasting name is as readable as any other new file.
-fn allow_reading(file: &NamedTempFile) -> io::Result<()> {
+fn allow_reading(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// Removes what a process that died left half-written in `directory`, where no living one writes.
+pub fn remove_leftovers(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(WRITING) {
+            let _ = fs::remove_file(entry.path()); // it takes room, no more
+        }
+    }
 }
 
 /// Makes a rename in `directory` last.
@@ -49,7 +111,7 @@ fn allow_reading(file: &NamedTempFile) -> io::Result<()> {
 /// # Errors
 /// The directory cannot be opened or synced.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    RealDisk.sync_directory(directory)
 }
 
 /// Creates `directory` and its parents, and makes sure that files can be written into it.
@@ -60,4 +122,20 @@ pub fn create_output_directory(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create the directory", directory))?;
     tempfile::tempfile_in(directory).map_err(Error::io("write files into it", directory))?;
     Ok(())
+}
+
+/// The names of the files in `directory` with this extension, sorted; none where there is no such directory.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        other => other.map_err(Error::io("list the directory", directory))?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
+    let mut paths = paths.map_err(Error::io("list the directory", directory))?;
+    paths.retain(|path| path.extension().is_some_and(|other| other == extension));
+    paths.sort();
+    Ok(paths)
 }

@@ -33,6 +33,7 @@ pub mod random;
 pub mod real;
 pub mod replay;
 pub mod report;
+pub mod signals;
 pub mod sweep;
 pub mod train;
 pub mod version;

@@ -88,8 +88,7 @@ const C: usize = 10;
 
 fn products_of_an_iteration<T: Real>(members: usize) -> Vec<Call> {
     let network = |seed| TwoLayerNet::<T>::random(D, H, C, 0.1, &mut random::stream(seed, Purpose::Init, 0));
-    let start =
-        |seed| Start { network: network(seed), l2: 0.1, learning_rate: 0.01, penalty_gradient: Default::default() };
+    let start = |seed| Start::of(network(seed), 0.1, 0.01);
     let mut cohort = Cohort::new((0..members as u64).map(start).collect(), Lanes::alone());
     let mut scratch = cohort.scratch(B);
     let batch = Minibatch::of(Array2::ones((B, D)), vec![1; B]);

@@ -85,7 +85,32 @@ fn a_torn_record_is_reported_and_only_its_trial_is_trained_again() {
     assert!(status.stderr.contains(":12: expected a whole record"), "{}", status.stderr);
     let run = place.sweep(&spec, "out", &[]);
     assert_eq!(run.json(0)["trained_now"], 1);
-    assert!(run.stderr.contains(":12: expected a whole record"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("repaired: ") && run.stderr.contains(".jsonl:12: cut off half a record"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(leaderboard(&place, "out"), board);
+    assert!(!place.sweep(&spec, "out", &[]).stderr.contains("repaired"), "once is enough");
+}
+
+#[test]
+fn a_damaged_record_in_the_middle_is_reported_by_line_and_only_its_trial_is_trained_again() {
+    let place = Place::new();
+    let spec = place.file("s.toml", SPEC);
+    place.sweep(&spec, "out", &[]).json(0);
+    let board = leaderboard(&place, "out");
+    let results = fs::read_dir(place.path("out/results")).unwrap().next().unwrap().unwrap().path();
+    let mut lines: Vec<String> = fs::read_to_string(&results).unwrap().lines().map(str::to_owned).collect();
+    lines[4] = lines[4].replacen("\"seed\":", "\"sEed\":", 1);
+    fs::write(&results, lines.join("\n") + "\n").unwrap();
+    let run = place.sweep(&spec, "out", &[]);
+    assert_eq!(run.json(0)["trained_now"], 1);
+    assert!(
+        run.stderr.contains(".jsonl:5: expected a whole record, found a checksum that does not fit"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(leaderboard(&place, "out"), board);
 }
 

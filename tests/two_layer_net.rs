@@ -96,6 +96,7 @@ fn a_cohort_of_one_trains_as_numpy_does() {
     fn trains<T: Real>(case: &Value, tolerance: f64) {
         let number = |key: &str| case[key].as_f64().expect("a number");
         let start = Start {
+            scale: 1.0,
             network: net::<T>(&case["net"]),
             l2: number("l2"),
             learning_rate: number("learning_rate"),
@@ -241,7 +242,7 @@ fn a_hidden_unit_that_is_not_a_number_shows_in_the_loss() {
         b2: Array1::zeros(2),
     };
     assert!(net.loss(ndarray::array![[1.0_f32]].view(), &[0], 0.0).0.is_nan());
-    let start = Start { network: net, l2: 0.0, learning_rate: 0.1, penalty_gradient: PenaltyGradient::Derived };
+    let start = Start::of(net, 0.0, 0.1);
     let mut cohort = Cohort::new(vec![start], Lanes::alone());
     let (mut scratch, mut loss) = (cohort.scratch(1), [0.0]);
     cohort.iterate(&Minibatch::of(ndarray::array![[1.0_f32]], vec![0]), &mut scratch, &mut loss);

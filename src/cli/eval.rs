@@ -9,7 +9,7 @@ use crate::data::{DataConfig, Split};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::{AnyModel, SavedModel};
 use crate::real::Real;
-use crate::sweep::runner::BEST_MODEL;
+use crate::sweep::best::BEST_MODEL;
 use crate::train;
 
 /// Flags of `eval`.

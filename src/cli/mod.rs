@@ -1,10 +1,12 @@
 //! The command line: one file a command; each has its `Arguments` and a `run`.
 
 pub mod bench;
+mod dry_run;
 pub mod eval;
 pub mod fetch;
 pub mod info;
 pub mod replay;
+pub mod report;
 pub mod status;
 pub mod sweep;
 pub mod synth;
@@ -54,6 +56,8 @@ pub enum Command {
     Sweep(sweep::Arguments),
     /// Tell how far a sweep is
     Status(status::Arguments),
+    /// Merge what all shards of a sweep recorded into its leaderboard and best model
+    Report(report::Arguments),
     /// Measure a saved model
     Eval(eval::Arguments),
     /// Measure throughput against the machine's own matrix multiply
@@ -78,6 +82,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Sweep(arguments)) => sweep::run(arguments),
         Some(Command::Status(arguments)) => status::run(arguments),
+        Some(Command::Report(arguments)) => report::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),

@@ -1,14 +1,21 @@
 //! `mlpgrid status`: how far a sweep is.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::{percent, print, print_json, say};
 use crate::error::Result;
-use crate::sweep::directory;
+use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::journal::{Results, better_first};
+use crate::sweep::lock::{self, Holder};
+use crate::sweep::space::Trial;
+use crate::sweep::{directory, plan};
 use crate::train::Status;
+
+/// A lock of another machine that was not renewed for so long is a dead process's.
+const DEAD_AFTER: Duration = Duration::from_secs(45);
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -28,53 +35,139 @@ struct Report {
     complete: usize,
     diverged: usize,
     failed: usize,
+    /// Have no record yet; those interrupted are among them.
     missing: usize,
+    /// Have no record, but a checkpoint.
+    interrupted: usize,
+    running: Vec<Running>,
+    /// Until the last running process is done; with none running, for one worker at the rate so far.
+    seconds_left: Option<f64>,
     damaged_records: usize,
     best_val_accuracy: Option<f64>,
     best_trial: Option<String>,
 }
 
-/// Counts the trials by how they ended.
+/// A process that trains.
+#[derive(Debug, Serialize)]
+struct Running {
+    shard: String,
+    host: String,
+    pid: u32,
+    since: String,
+    trials_done: usize,
+    trials: usize,
+    seconds_left: Option<f64>,
+}
+
+impl Running {
+    fn of(holder: &Holder) -> Self {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(holder.since_unix_seconds);
+        Self {
+            shard: holder.shard.to_string(),
+            host: holder.host.clone(),
+            pid: holder.pid,
+            since: humantime::format_rfc3339_seconds(since).to_string(),
+            trials_done: holder.advance.trials_done,
+            trials: holder.advance.trials,
+            seconds_left: holder.advance.seconds_left,
+        }
+    }
+}
+
+/// Counts the trials by how they ended, and tells who trains.
 ///
 /// # Errors
 /// The directory is not a sweep's, or cannot be read.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let space = directory::read(&arguments.directory)?;
-    let trials = space.trials()?;
-    let results = Results::read(&arguments.directory)?;
-    for damage in &results.damage {
-        say(&format!("warning: {damage}"));
-    }
+    let directory = arguments.directory.as_path();
+    let trials = directory::read(directory)?.trials()?;
+    let holders = lock::holders(directory, DEAD_AFTER)?;
+    let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
+    let results = Results::read(directory)?;
+    let checkpoints = Checkpoints::find(directory)?;
+    // The last line of a file may be half there because it is being written.
+    let is_news = |damage: &&String| running.is_empty() || !damage.contains("half a line");
+    let damage: Vec<&String> = results.damage.iter().filter(is_news).collect();
+    damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+
     let records: Vec<_> = trials.iter().filter_map(|trial| results.records.get(&trial.id)).collect();
     let count = |status| records.iter().filter(|record| record.outcome.status == status).count();
     let complete = records.iter().filter(|record| record.outcome.status == Status::Complete);
     let best = complete.min_by(|a, b| better_first(&a.outcome, &b.outcome));
+    let in_checkpoints = checkpoints.trials();
+    let is_interrupted =
+        |trial: &&Trial| in_checkpoints.contains(trial.id.as_str()) && !results.records.contains_key(&trial.id);
+    let seconds_left = match running.is_empty() {
+        true => seconds_of_one_worker(&trials, &results),
+        false => running.iter().filter_map(|process| process.seconds_left).reduce(f64::max),
+    };
     let report = Report {
         trials: trials.len(),
         complete: count(Status::Complete),
         diverged: count(Status::Diverged),
         failed: count(Status::Failed),
         missing: trials.len() - records.len(),
-        damaged_records: results.damage.len(),
+        interrupted: trials.iter().filter(is_interrupted).count(),
+        running,
+        seconds_left,
+        damaged_records: damage.len(),
         best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
         best_trial: best.map(|record| record.trial.clone()),
     };
     if arguments.json {
         print_json(&report)?;
-        return Ok(0);
+    } else {
+        print(&for_people(&report))?;
     }
+    Ok(0)
+}
+
+/// What the missing trials would take one worker at the rate of those that are recorded.
+fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
+    let (mut seconds, mut done, mut missing) = (0.0, 0.0, 0.0);
+    for trial in trials {
+        // Inputs are the same for all, so they do not matter here.
+        match results.records.get(&trial.id) {
+            Some(record) => {
+                seconds += record.train_seconds;
+                done += plan::work_of_iteration(&trial.hyperparameters, 1) * record.outcome.iterations_done as f64;
+            }
+            None => missing += plan::work(&trial.hyperparameters, 1),
+        }
+    }
+    (done > 0.0 && missing > 0.0).then(|| missing * seconds / done)
+}
+
+fn for_people(report: &Report) -> String {
     let best = match (&report.best_trial, report.best_val_accuracy) {
         (Some(trial), Some(accuracy)) => format!("{} validation accuracy, trial {trial}", percent(accuracy)),
         _ => "none yet".to_owned(),
     };
-    let lines = [
+    let missing = match report.interrupted {
+        0 => report.missing.to_string(),
+        interrupted => format!("{}, {interrupted} of them with a checkpoint to go on from", report.missing),
+    };
+    let mut lines = vec![
         ("trials", report.trials.to_string()),
         ("complete", report.complete.to_string()),
         ("diverged", report.diverged.to_string()),
         ("failed", report.failed.to_string()),
-        ("missing", report.missing.to_string()),
-        ("best", best),
+        ("missing", missing),
     ];
-    print(&lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect::<String>())?;
-    Ok(0)
+    for Running { shard, host, pid, since, trials_done, trials, .. } in &report.running {
+        lines.push((
+            "running",
+            format!("shard {shard} on {host}, process {pid}, since {since}: {trials_done} of {trials} trials recorded"),
+        ));
+    }
+    if report.running.is_empty() {
+        lines.push(("running", "nobody".to_owned()));
+    }
+    if let Some(seconds) = report.seconds_left {
+        let time = humantime::format_duration(Duration::from_secs(seconds.ceil() as u64));
+        let whose = if report.running.is_empty() { " for one worker, at the rate so far" } else { "" };
+        lines.push(("left", format!("about {time}{whose}")));
+    }
+    lines.push(("best", best));
+    lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
 }

@@ -1,26 +1,39 @@
-//! `mlpgrid sweep`: every trial of a sweep file.
+//! `mlpgrid sweep`: every trial of a sweep file, or of one shard of it.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{DataDirectory, initialise_blas, percent, print_json, say};
-use crate::bench::gemm;
-use crate::data::Dataset;
-use crate::error::{Error, Result};
+use super::{DataDirectory, dry_run, initialise_blas, percent, print_json, say};
+use crate::error::{Complaint, Error, Result};
+use crate::files::{self, RealDisk};
 use crate::report::environment::{Environment, available_cores};
 use crate::report::leaderboard;
 use crate::report::progress::Progress;
-use crate::sweep::directory;
-use crate::sweep::journal::Results;
-use crate::sweep::plan::{self, CohortPlan};
+use crate::signals;
+use crate::sweep::checkpoints::Checkpoints;
+use crate::sweep::directory::{self, Claim};
+use crate::sweep::journal::{self, Results};
+use crate::sweep::lock::{self, Advance, Lock};
+use crate::sweep::plan;
 use crate::sweep::runner::{self, Job, Site, Watcher};
+use crate::sweep::shard::Shard;
 use crate::sweep::space::{Space, Trial};
-use crate::train::{self, Outcome, Status};
+use crate::sweep::{best, cluster};
+use crate::train::{Outcome, Status};
 
 /// Rows of the table at the end.
-const TABLE_ROWS: usize = 10;
+pub const TABLE_ROWS: usize = 10;
+/// File name of the leaderboard.
+pub const LEADERBOARD: &str = "leaderboard.csv";
+/// The longest time between two renewals of a lock.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// Flags of `sweep`.
 #[derive(Debug, clap::Args)]
@@ -33,18 +46,43 @@ pub struct Arguments {
     /// Directory for the results; run the same command again to train what is missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Trials trained at the same time [default: the cores that affinity and control groups allow]
+    /// Trials trained at the same time [default: SLURM_CPUS_PER_TASK, else the cores that affinity and control groups allow]
     #[arg(long, value_name = "COUNT")]
     workers: Option<usize>,
+    /// Train part I of N of the sweep; `auto`: the part that the cluster's scheduler names (Slurm, Grid Engine); `auto/N`: it names
+    /// the task, counted from 0, of N (also Kubernetes, PBS)
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
     /// Print what would be trained, in which cohorts, and how long it would take; train nothing, write nothing
     #[arg(long)]
     dry_run: bool,
     /// Keep every trial's network in models/, not only the best one
     #[arg(long)]
     keep_models: bool,
+    /// Accept a sweep file that has more trials than the one that the directory was made with, and lacks none
+    #[arg(long)]
+    extend: bool,
+    /// Train trials again that ended so
+    #[arg(long, value_name = "HOW", value_enum)]
+    retry: Vec<Retry>,
+    /// Seconds between two checkpoints of a cohort
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Take over from a process on another machine when it has not renewed its lock for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 45.0)]
+    takeover_after: f64,
     /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+/// Which trials are trained again though they have a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Retry {
+    /// The program failed at them
+    Failed,
+    /// Their loss was no longer a finite number
+    Diverged,
 }
 
 /// What `sweep` prints.
@@ -54,6 +92,7 @@ struct Report {
     complete: usize,
     diverged: usize,
     failed: usize,
+    missing: usize,
     trained_now: usize,
     best_val_accuracy: Option<f64>,
     best_trial: Option<String>,
@@ -62,15 +101,47 @@ struct Report {
     gflops: Option<f64>,
 }
 
+impl Arguments {
+    /// `--workers`, or what Slurm gave this task, or what the machine has.
+    fn workers(&self) -> Result<usize> {
+        let from_slurm = || std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|count| count.parse().ok());
+        let workers = self.workers.or_else(from_slurm).unwrap_or_else(available_cores);
+        if (1..=4096).contains(&workers) {
+            return Ok(workers);
+        }
+        Err(Error::usage("--workers", "1 to 4096", workers.to_string(), "ask for at most one worker a core"))
+    }
+
+    fn retried(&self) -> Vec<Status> {
+        let status = |retry: &Retry| match retry {
+            Retry::Failed => Status::Failed,
+            Retry::Diverged => Status::Diverged,
+        };
+        self.retry.iter().map(status).collect()
+    }
+}
+
+/// A time that was given in seconds.
+fn duration(flag: &str, seconds: f64) -> Result<Duration> {
+    let range = 0.01..=1e6;
+    let wrong = || Error::usage(flag, "0.01 to 1000000 seconds", seconds.to_string(), "change the value");
+    if range.contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+}
+
 /// Trains what is missing, writes the leaderboard and prints one JSON object. The code is 3 where trials failed.
 ///
 /// # Errors
-/// The sweep file, the data or the directory cannot be used, or a result cannot be written.
+/// The sweep file, the data or the directory cannot be used, another process trains the same shard, a result cannot be written, or
+/// a signal asked to stop.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let workers = arguments.workers.unwrap_or_else(available_cores);
-    if !(1..=4096).contains(&workers) {
-        return Err(Error::usage("--workers", "1 to 4096", workers.to_string(), "ask for at most one worker a core"));
-    }
+    let stop = signals::listen()?;
+    let workers = arguments.workers()?;
+    let takeover_after = duration("--takeover-after", arguments.takeover_after)?;
+    let checkpoint_every = duration("--checkpoint-every", arguments.checkpoint_every)?;
+    let shard = match &arguments.shard {
+        Some(text) => cluster::shard(text, &|name| std::env::var(name).ok())?,
+        None => Shard::WHOLE,
+    };
     let mut space = Space::read(&arguments.spec)?;
     for assignment in &arguments.set {
         space.set(assignment)?;
@@ -79,139 +150,200 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let data = arguments.data.load(&space.data)?;
     let resolved = space.resolved(&data);
     let trials = resolved.trials()?;
-    if !arguments.dry_run {
-        directory::claim(&arguments.out, &resolved)?;
+    let directory = arguments.out.as_path();
+    let site = Site {
+        data: &data,
+        directory,
+        kernel: &blas.kernel,
+        shard,
+        keep_models: arguments.keep_models,
+        checkpoint_every,
+        stop: &stop,
+        disk: &RealDisk,
+    };
+    if arguments.dry_run {
+        let checkpoints = Checkpoints::find(directory)?;
+        let job = Job::new(site, &trials, &Results::read(directory)?, &arguments.retried(), &checkpoints, workers);
+        tell_plan(&job, site, trials.len(), &blas.version);
+        return dry_run::run(&data, &job);
     }
 
-    let before = Results::read(&arguments.out)?;
-    for damage in &before.damage {
-        say(&format!("warning: {damage}"));
+    let claim = directory::claim(directory, &resolved, &trials, arguments.extend)?;
+    let lock = Lock::take(directory, shard, takeover_after, &stop, &say)?;
+    let is_alone =
+        lock::holders(directory, takeover_after)?.iter().all(|other| other.shard == shard || !other.is_running);
+    if let Claim::Extends(added) = claim {
+        if !is_alone {
+            let expected = "no other process in this directory while the sweep is extended";
+            return Err(Error::usage(
+                directory.display(),
+                expected,
+                "one that trains another shard",
+                "wait until it ends",
+            ));
+        }
+        directory::extend(directory, &resolved)?;
+        say(&format!("sweep: {added} trials were added"));
     }
-    let site =
-        Site { data: &data, directory: &arguments.out, kernel: &blas.kernel, keep_models: arguments.keep_models };
-    let job = Job::new(site, &trials, &before, workers);
+    if is_alone {
+        files::remove_leftovers(directory);
+    }
+    journal::repair(directory, shard)?.iter().for_each(|repaired| say(&format!("repaired: {repaired}")));
+    let before = Results::read(directory)?;
+    let checkpoints = Checkpoints::find(directory)?;
+    before.damage.iter().chain(&checkpoints.damage).for_each(|damage| say(&format!("warning: {damage}")));
+    let job = Job::new(site, &trials, &before, &arguments.retried(), &checkpoints, workers);
+    tell_plan(&job, site, trials.len(), &blas.version);
+    checkpoints.tell_unusable(&site.made(), &job.missing).iter().for_each(|line| say(&format!("warning: {line}")));
+    if !job.missing.is_empty() {
+        Environment::of(&blas).with(&data, workers).write(&directory.join("environment.json"))?;
+    }
+
+    let display = Display::new(&job, &data);
+    let started = Instant::now();
+    let outcome = while_renewing(&lock, &display, takeover_after, &stop, || runner::run(site, &job, &display));
+    let train_seconds = started.elapsed().as_secs_f64();
+    display.progress.finish();
+
+    let results = Results::read(directory)?;
+    Checkpoints::find(directory)?.remove_recorded(&|trial| results.records.contains_key(trial));
+    let rows = leaderboard::rank(&trials, &results);
+    if let Err(error) = outcome {
+        let done = job.trials.iter().filter(|trial| results.records.contains_key(&trial.id)).count();
+        say(&format!("sweep: {done} of {} trials of shard {shard} are recorded", job.trials.len()));
+        return Err(error);
+    }
+    let path = directory.join(LEADERBOARD);
+    leaderboard::write_csv(&path, &rows)?;
+    best::merge(directory, &trials, &results)?;
+    say(&format!("\n{}", leaderboard::table(&rows, &trials, TABLE_ROWS)));
+    say(&format!("sweep: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
+
+    let count = |status| rows.iter().filter(|row| row.outcome.status == status).count();
+    let best = rows.first().filter(|row| row.outcome.status == Status::Complete);
+    let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
+    let (iterations, work) = display.done();
+    print_json(&Report {
+        trials: trials.len(),
+        complete: count(Status::Complete),
+        diverged: count(Status::Diverged),
+        failed: count(Status::Failed),
+        missing: trials.len() - rows.len(),
+        trained_now: job.missing.len(),
+        best_val_accuracy: best.and_then(|row| row.outcome.val_accuracy),
+        best_trial: best.map(|row| row.trial.id.clone()),
+        train_seconds,
+        trial_iterations_per_second: rate(iterations),
+        gflops: rate(work / 1e9),
+    })?;
+    Ok(if count(Status::Failed) > 0 { 3 } else { 0 })
+}
+
+/// Says what there is to do.
+fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
+    let shard = match site.shard {
+        Shard::WHOLE => String::new(),
+        shard => format!(" of the {} of shard {shard}", job.trials.len()),
+    };
+    let resumed = match job.resumed() {
+        0 => String::new(),
+        resumed => format!(" ({resumed} from checkpoints)"),
+    };
     say(&format!(
-        "sweep: {} trials, {} to train in {} cohorts, {workers} workers, OpenBLAS {} ({} kernels)",
-        trials.len(),
+        "sweep: {trials} trials, {}{shard} to train in {} cohorts{resumed}, {} workers, OpenBLAS {blas_version} ({} kernels)",
         job.missing.len(),
         job.cohorts.len(),
-        blas.version,
-        blas.kernel
+        job.limits.workers,
+        site.kernel
     ));
     if !job.limits.may_share {
         say(
             "warning: with these BLAS kernels a trial's bits would depend on its cohort: each trial trains alone, which is slower",
         );
     }
-    if arguments.dry_run {
-        return dry_run(&data, &job);
-    }
-    if !job.missing.is_empty() {
-        Environment::of(&blas).with(&data, workers).write(&arguments.out.join("environment.json"))?;
-    }
-    let progress = Progress::new("sweep", "trial-iterations", job.work());
-    let started = Instant::now();
-    let outcome = runner::run(site, &job, &Display { progress: &progress, inputs: data.inputs() });
-    let train_seconds = started.elapsed().as_secs_f64();
-    progress.finish();
-    outcome?;
-
-    let results = Results::read(&arguments.out)?;
-    let rows = leaderboard::rank(&trials, &results);
-    let path = arguments.out.join("leaderboard.csv");
-    leaderboard::write_csv(&path, &rows)?;
-    say(&format!("\n{}", leaderboard::table(&rows, &trials, TABLE_ROWS)));
-    say(&format!("sweep: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
-
-    let count = |status| rows.iter().filter(|row| row.outcome.status == status).count();
-    let best = rows.first().filter(|row| row.outcome.status == Status::Complete);
-    let done = |trial: &Trial| results.records.get(&trial.id).map_or(0, |record| record.outcome.iterations_done) as f64;
-    let iterations_done: f64 = job.missing.iter().map(|trial| done(trial)).sum();
-    let work = |trial: &Trial| done(trial) * plan::work_of_iteration(&trial.hyperparameters, data.inputs());
-    let work_done: f64 = job.missing.iter().map(|trial| work(trial)).sum();
-    let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
-    print_json(&Report {
-        trials: trials.len(),
-        complete: count(Status::Complete),
-        diverged: count(Status::Diverged),
-        failed: count(Status::Failed),
-        trained_now: job.missing.len(),
-        best_val_accuracy: best.and_then(|row| row.outcome.val_accuracy),
-        best_trial: best.map(|row| row.trial.id.clone()),
-        train_seconds,
-        trial_iterations_per_second: rate(iterations_done),
-        gflops: rate(work_done / 1e9),
-    })?;
-    Ok(if count(Status::Failed) > 0 { 3 } else { 0 })
 }
 
-/// What `sweep --dry-run` prints.
-#[derive(Debug, Serialize)]
-struct DryRun {
-    trials: usize,
-    missing: usize,
-    cohorts: usize,
-    widest_cohort: usize,
-    workers: usize,
-    trials_may_share_cohorts: bool,
-    floating_point_operations: f64,
-    data_bytes: usize,
-    bytes_per_worker: usize,
-    gemm_gflops: f64,
-    predicted_seconds: f64,
-}
-
-/// The plan, for people and for programs. The rate that the prediction rests on is measured here and now.
-fn dry_run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
-    let workers = job.limits.workers;
-    let gemm_gflops = gemm::large_gflops(workers, Duration::from_millis(500));
-    let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
-    let bytes = |cohort: &CohortPlan| {
-        let members = || cohort.trials.iter().map(|&position| &job.missing[position].hyperparameters);
-        let units: usize = members().map(|trial| trial.hidden).sum();
-        train::bytes_of_cohort::<f32>(units, members().map(|trial| trial.batch_size).max().unwrap_or(0), data.inputs())
-    };
-    let report = DryRun {
-        trials: job.trials.len(),
-        missing: job.missing.len(),
-        cohorts: job.cohorts.len(),
-        widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),
-        workers,
-        trials_may_share_cohorts: job.limits.may_share,
-        floating_point_operations: job.work(),
-        data_bytes: data.bytes(),
-        bytes_per_worker: job.cohorts.iter().map(bytes).max().unwrap_or(0),
-        gemm_gflops,
-        predicted_seconds: plan::makespan(&job.cohorts, workers) / rate_of_worker,
-    };
-    let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
-    say(&format!(
-        "dry run: {} cohorts of up to {} trials, {:.3e} floating-point operations, {:.0} MB of data and {:.0} MB a worker",
-        report.cohorts,
-        report.widest_cohort,
-        report.floating_point_operations,
-        report.data_bytes as f64 / 1e6,
-        report.bytes_per_worker as f64 / 1e6
-    ));
-    say(&format!(
-        "dry run: about {predicted} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
-    ));
-    print_json(&report)?;
-    Ok(0)
+/// Runs `work` and renews the lock beside it; a process that lost its lock stops.
+fn while_renewing(
+    lock: &Lock,
+    display: &Display<'_>,
+    takeover_after: Duration,
+    stop: &AtomicBool,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let (end, ended) = mpsc::channel::<()>();
+    let lost = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            let ended = ended; // moved here, so that it goes when this thread does
+            while ended.recv_timeout(RENEW_EVERY.min(takeover_after / 4)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if !lock.renew(display.advance()) {
+                    lost.store(true, Ordering::Relaxed);
+                    stop.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+        });
+        let outcome = work();
+        drop(end);
+        outcome
+    });
+    if lost.load(Ordering::Relaxed) {
+        let found = "that another process took over, as if this one were dead";
+        let complaint = Complaint::new("lock", "to hold it until the end", found, "let that process finish");
+        return Err(Error::Content(complaint));
+    }
+    outcome
 }
 
 /// Shows what the workers do.
 struct Display<'a> {
-    progress: &'a Progress,
+    progress: Progress,
+    trials: usize,
     inputs: usize,
+    ended: AtomicUsize,
+    /// Trial-iterations and floating-point operations of this process.
+    done: Mutex<(f64, f64)>,
+    job: &'a Job<'a>,
+}
+
+impl<'a> Display<'a> {
+    fn new(job: &'a Job<'a>, data: &crate::data::Dataset) -> Self {
+        Self {
+            progress: Progress::new("sweep", "trial-iterations", job.work()),
+            trials: job.missing.len(),
+            inputs: data.inputs(),
+            ended: AtomicUsize::new(0),
+            done: Mutex::new((0.0, 0.0)),
+            job,
+        }
+    }
+
+    fn done(&self) -> (f64, f64) {
+        self.done.lock().map_or((0.0, 0.0), |done| *done)
+    }
+
+    fn advance(&self) -> Advance {
+        let already = self.job.trials.len() - self.trials;
+        Advance {
+            trials_done: already + self.ended.load(Ordering::Relaxed),
+            trials: self.job.trials.len(),
+            seconds_left: self.progress.seconds_left(),
+        }
+    }
 }
 
 impl Watcher for Display<'_> {
     fn iterated(&self, trials: usize, work: f64) {
+        if let Ok(mut done) = self.done.lock() {
+            done.0 += trials as f64;
+            done.1 += work;
+        }
         self.progress.add(trials as u64, work);
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
         let left = trial.hyperparameters.iterations - outcome.iterations_done;
         self.progress.add(0, left as f64 * plan::work_of_iteration(&trial.hyperparameters, self.inputs));
         match (outcome.status, outcome.val_accuracy) {

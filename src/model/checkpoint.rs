@@ -2,7 +2,6 @@
 //! (`mean_image`, D), and, as metadata, what made them.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use byteorder::{ByteOrder, LittleEndian};
@@ -14,7 +13,7 @@ use super::hyperparameters::Hyperparameters;
 use super::two_layer_net::TwoLayerNet;
 use crate::data::DataConfig;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, RealDisk};
 use crate::real::{Precision, Real};
 
 /// Where a model comes from.
@@ -87,6 +86,11 @@ impl<T: Real> SavedModel<T> {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        files::replace_on(&RealDisk, path, &self.to_bytes())
+    }
+
+    /// The bytes of its file.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let network = &self.network;
         let numbers =
             |values: &mut dyn Iterator<Item = T>| values.flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
@@ -108,8 +112,7 @@ impl<T: Real> SavedModel<T> {
             .expect("every tensor has as many bytes as its shape says");
         let provenance = serde_json::to_string(&self.provenance).expect("plain fields become JSON");
         let metadata = HashMap::from([(KEY.to_owned(), provenance)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).expect("valid tensors serialize");
-        files::replace(path, |file| file.write_all(&bytes))
+        safetensors::serialize(views, Some(metadata)).expect("valid tensors serialize")
     }
 
     /// The same model with its weights rounded to another precision, which loses nothing where they come from it.

@@ -59,8 +59,10 @@ impl PenaltyGradient {
 /// A network to train, and how.
 #[derive(Clone, Debug)]
 pub struct Start<T> {
-    /// The first weights.
+    /// The weights, those of the first layer divided by `scale`.
     pub network: TwoLayerNet<T>,
+    /// σ: the first layer is σ times that of `network`.
+    pub scale: f64,
     /// λ.
     pub l2: f64,
     /// η of the first epoch.
@@ -72,7 +74,7 @@ pub struct Start<T> {
 impl<T> Start<T> {
     /// With λ and η, and the gradient of the penalty as it is derived.
     pub fn of(network: TwoLayerNet<T>, l2: f64, learning_rate: f64) -> Self {
-        Self { network, l2, learning_rate, penalty_gradient: PenaltyGradient::Derived }
+        Self { network, scale: 1.0, l2, learning_rate, penalty_gradient: PenaltyGradient::Derived }
     }
 }
 
@@ -118,12 +120,12 @@ impl<T: Real> Cohort<T> {
         let (places, rows) = lanes.places(&units);
         let mut v = Array2::zeros((rows, inputs));
         let mut member = |(start, places): (Start<T>, Vec<usize>)| {
-            let Start { network: TwoLayerNet { w1, b1, w2, b2 }, l2, learning_rate, penalty_gradient } = start;
+            let Start { network: TwoLayerNet { w1, b1, w2, b2 }, scale, l2, learning_rate, penalty_gradient } = start;
             for (unit, &place) in w1.columns().into_iter().zip(&places) {
                 v.row_mut(place).assign(&unit);
             }
             let layer = SecondLayer { b1, w2, b2 };
-            Member { places, scale: 1.0, layer, l2, learning_rate, penalty_gradient }
+            Member { places, scale, layer, l2, learning_rate, penalty_gradient }
         };
         let members = starts.into_iter().zip(places).map(&mut member).collect();
         Self { v, members, lanes }
@@ -237,11 +239,21 @@ impl<T: Real> Cohort<T> {
 
     /// Member k as a network of its own.
     pub fn network(&self, member: usize) -> TwoLayerNet<T> {
-        let Member { places, scale, layer, .. } = &self.members[member];
-        let scale = T::from_f64(*scale);
-        let w1 = Array2::from_shape_fn((self.v.ncols(), places.len()), |(input, unit)| {
-            self.v[[places[unit], input]] * scale
-        });
+        let scale = T::from_f64(self.members[member].scale);
+        self.unscaled(member, |weight| weight * scale)
+    }
+
+    /// Member k as it stands: what [`Cohort::new`] makes it again from, to the bit.
+    pub fn state(&self, member: usize) -> Start<T> {
+        let &Member { scale, l2, learning_rate, penalty_gradient, .. } = &self.members[member];
+        Start { network: self.unscaled(member, |weight| weight), scale, l2, learning_rate, penalty_gradient }
+    }
+
+    /// Member k with `of` each of its rows of V for a first layer.
+    fn unscaled(&self, member: usize, of: impl Fn(T) -> T) -> TwoLayerNet<T> {
+        let Member { places, layer, .. } = &self.members[member];
+        let w1 =
+            Array2::from_shape_fn((self.v.ncols(), places.len()), |(input, unit)| of(self.v[[places[unit], input]]));
         TwoLayerNet { w1, b1: layer.b1.clone(), w2: layer.w2.clone(), b2: layer.b2.clone() }
     }
 }

@@ -113,7 +113,7 @@ fn train(
     state: &mut RandomState,
     penalty_gradient: PenaltyGradient,
 ) -> Vec<f64> {
-    let start = Start { network: net, l2: TRAINING_L2, learning_rate: LEARNING_RATE, penalty_gradient };
+    let start = Start { penalty_gradient, ..Start::of(net, TRAINING_L2, LEARNING_RATE) };
     let mut cohort = Cohort::new(vec![start], Lanes::alone());
     let mut scratch = cohort.scratch(BATCH_SIZE as usize);
     let mut iterate = |_| {

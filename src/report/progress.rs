@@ -89,10 +89,21 @@ impl Progress {
         }
     }
 
+    /// How long the rest takes at the rate so far; none before anything is done.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let state = self.state();
+        (state.work > 0.0).then(|| self.left(&state))
+    }
+
+    fn left(&self, state: &State) -> f64 {
+        let seconds = self.started.elapsed().as_secs_f64();
+        (self.total_work - state.work).max(0.0) / (state.work / seconds).max(f64::MIN_POSITIVE)
+    }
+
     /// Rate, time left and note.
     fn figures(&self, state: &State) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
-        let left = (self.total_work - state.work).max(0.0) / (state.work / seconds).max(f64::MIN_POSITIVE);
+        let left = self.left(state);
         let left = humantime::format_duration(Duration::from_secs(left.min(1e9) as u64));
         let note = if state.note.is_empty() { String::new() } else { format!(", {}", state.note) };
         format!("{} {}/s, ETA {left}{note}", rounded(state.steps as f64 / seconds), self.step)

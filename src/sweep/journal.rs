@@ -1,20 +1,22 @@
 //! Results that survive kill -9: one append-only file for each writing process, one checked and synced line a trial.
 //!
 //! A line is a JSON object whose last member is a checksum of everything before it. A process never appends to a file that
-//! another one began, so a line that a dying process left half-written can only be a file's last; it is reported, not
-//! counted, and its trial is trained again.
+//! another one began, so a line that a dying process left half-written can only be a file's last. The next process that holds the
+//! shard cuts it off, says so, and its trial is trained again. Files are numbered: of two records of a trial, the one in the file of
+//! the higher number counts, and in one file the later.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::shard::Shard;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Disk};
 use crate::model::Hyperparameters;
 use crate::train::{Outcome, Status};
 use crate::version;
@@ -49,6 +51,9 @@ pub struct Record {
     pub data_fingerprint: String,
 }
 
+/// Folder of the results in a sweep's directory.
+pub const RESULTS: &str = "results";
+const EXTENSION: &str = "jsonl";
 /// What stands before the checksum of a line.
 const CHECKSUM: &str = ",\"checksum\":\"";
 
@@ -90,15 +95,7 @@ impl Results {
     /// # Errors
     /// A file cannot be read. Damage inside one is no error: it is reported and its trials count as not trained.
     pub fn read(directory: &Path) -> Result<Self> {
-        let folder = directory.join("results");
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            other => other.map_err(Error::io("list the directory", &folder))?,
-        };
-        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
-        let mut paths = paths.map_err(Error::io("list the directory", &folder))?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        paths.sort();
+        let paths = files::with_extension(&directory.join(RESULTS), EXTENSION)?;
         let mut results = Self::default();
         for path in paths {
             let bytes = fs::read(&path).map_err(Error::io("read the results", &path))?;
@@ -113,7 +110,7 @@ impl Results {
         let records: Vec<_> = lines.par_iter().map(read).collect();
         for (number, record) in records.into_iter().enumerate() {
             match record {
-                Ok(record) => self.add(record),
+                Ok(record) => drop(self.records.insert(record.trial.clone(), record)),
                 Err(found) => self.damage.push(format!(
                     "{}:{}: expected a whole record, found {found}; its trial counts as not trained",
                     path.display(),
@@ -122,47 +119,75 @@ impl Results {
             }
         }
     }
+}
 
-    /// Keeps the later of two records of one trial; which file is read first does not matter.
-    fn add(&mut self, record: Record) {
-        let later = |old: &Record| old.ended_unix_seconds <= record.ended_unix_seconds;
-        if self.records.get(&record.trial).is_none_or(later) {
-            self.records.insert(record.trial.clone(), record);
+/// Cuts off the half-written last lines that dead processes left in the files of `shard`, and returns a line of talk for each. Only
+/// the process that holds the shard may do this; the holder of the whole sweep mends all files.
+///
+/// # Errors
+/// A file cannot be read or mended.
+pub fn repair(directory: &Path, shard: Shard) -> Result<Vec<String>> {
+    let mut repaired = Vec::new();
+    for path in files::with_extension(&directory.join(RESULTS), EXTENSION)? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if shard != Shard::WHOLE && !name.contains(&format!("-{}-", shard.file_name())) {
+            continue;
         }
+        let bytes = fs::read(&path).map_err(Error::io("read the results", &path))?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        if whole == bytes.len() {
+            continue;
+        }
+        let cut = || -> io::Result<()> {
+            let file = OpenOptions::new().write(true).open(&path)?;
+            file.set_len(whole as u64)?;
+            file.sync_all()
+        };
+        cut().map_err(Error::io("cut off a half-written record", &path))?;
+        let line = bytes.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let length = bytes.len() - whole;
+        repaired.push(format!(
+            "{}:{line}: cut off half a record ({length} bytes) that a process left when it died; its trial is trained again",
+            path.display()
+        ));
     }
+    Ok(repaired)
 }
 
 /// The file that this process appends its records to.
-#[derive(Debug)]
-pub struct Journal {
+pub struct Journal<'a> {
+    disk: &'a dyn Disk,
     path: PathBuf,
     file: File,
 }
 
-impl Journal {
+impl<'a> Journal<'a> {
     /// Begins a new file under `directory/results`.
     ///
     /// # Errors
     /// It cannot be created.
-    pub fn create(directory: &Path) -> Result<Self> {
-        let folder = directory.join("results");
+    pub fn create(disk: &'a dyn Disk, directory: &Path, shard: Shard) -> Result<Self> {
+        let folder = directory.join(RESULTS);
         fs::create_dir_all(&folder).map_err(Error::io("create the directory", &folder))?;
-        let name = format!("{}-{}-{}.jsonl", unix_seconds(), host(), std::process::id());
-        let path = folder.join(name);
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.split_once('-')?.0.parse::<u64>().ok();
+        let last = files::with_extension(&folder, EXTENSION)?.iter().filter_map(number).max().unwrap_or(0);
+        let (shard, host, pid) = (shard.file_name(), host(), std::process::id());
+        let path = folder.join(format!("{:06}-{shard}-{host}-{pid}.{EXTENSION}", last + 1));
         let file =
             OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io("create it", &path))?;
-        files::sync_directory(&folder).map_err(Error::io("sync the directory", &folder))?;
-        Ok(Self { path, file })
+        disk.sync_directory(&folder).map_err(Error::io("sync the directory", &folder))?;
+        Ok(Self { disk, path, file })
     }
 
     /// Appends records; when this returns, they are on the disk.
     ///
     /// # Errors
-    /// They could not be written whole or not be synced.
+    /// They could not be written whole or not be synced; nothing may be appended after that.
     pub fn append(&mut self, records: &[Record]) -> Result<()> {
         let lines: String = records.iter().map(Record::to_line).collect();
-        self.file.write_all(lines.as_bytes()).map_err(Error::io("append a result", &self.path))?;
-        self.file.sync_data().map_err(Error::io("sync a result", &self.path))
+        let Self { disk, path, file } = self;
+        disk.append(file, path, lines.as_bytes()).map_err(Error::io("append a result", &*path))?;
+        disk.sync(file, path).map_err(Error::io("sync a result", &*path))
     }
 }
 
@@ -233,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_appended_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
-        let mut journal = Journal::create(directory.path()).unwrap();
+        let mut journal = Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
         journal.append(&[record("a"), record("b")]).unwrap();
         let results = Results::read(directory.path()).unwrap();
         assert_eq!(results.records.len(), 2);
@@ -251,6 +276,33 @@ mod tests {
         assert_eq!(results.damage.len(), 2);
         assert!(results.damage[0].starts_with("r.jsonl:2: ") && results.damage[0].contains("checksum"));
         assert!(results.damage[1].starts_with("r.jsonl:4: ") && results.damage[1].contains("half a line"));
+    }
+
+    #[test]
+    fn half_a_record_is_cut_off_by_the_holder_of_its_shard_and_by_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let shard = Shard { index: 1, count: 2 };
+        let mut journal = Journal::create(&files::RealDisk, directory.path(), shard).unwrap();
+        journal.append(&[record("a")]).unwrap();
+        let whole = fs::read(&journal.path).unwrap();
+        fs::write(&journal.path, [&whole[..], &whole[..40]].concat()).unwrap();
+        assert_eq!(repair(directory.path(), Shard { index: 2, count: 2 }).unwrap(), [] as [String; 0]);
+        let repaired = repair(directory.path(), shard).unwrap();
+        assert!(repaired.len() == 1 && repaired[0].contains(".jsonl:2: ") && repaired[0].contains("40 bytes"));
+        assert_eq!(fs::read(&journal.path).unwrap(), whole);
+        assert!(Results::read(directory.path()).unwrap().damage.is_empty());
+    }
+
+    #[test]
+    fn of_two_records_of_a_trial_the_one_in_the_later_file_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        for loss in [1.0, 2.0] {
+            let mut journal = Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
+            let mut record = record("a");
+            record.outcome.final_loss = Some(loss);
+            journal.append(&[record]).unwrap();
+        }
+        assert_eq!(Results::read(directory.path()).unwrap().records["a"].outcome.final_loss, Some(2.0));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Many trials: the search space, the workers, and results that survive.
 
+pub mod best;
+pub mod checkpoints;
+pub mod cluster;
 pub mod directory;
 pub mod journal;
+pub mod lock;
 pub mod plan;
 pub mod runner;
+pub mod shard;
 pub mod space;

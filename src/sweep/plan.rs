@@ -53,7 +53,9 @@ pub fn plan(trials: &[&Hyperparameters], limits: Limits) -> Vec<CohortPlan> {
         cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost).then_with(|| a.trials.cmp(&b.trials)));
         cohorts
     });
-    let best = plans.map(|plan| (makespan(&plan, limits.workers), plan)).min_by(|a, b| a.0.total_cmp(&b.0));
+    let best = plans
+        .map(|plan| (makespan(plan.iter().map(|cohort| cohort.cost), limits.workers), plan))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
     best.map(|(_, plan)| plan).unwrap_or_default()
 }
 
@@ -67,12 +69,12 @@ pub fn work_of_iteration(trial: &Hyperparameters, inputs: usize) -> f64 {
     4.0 * trial.batch_size as f64 * inputs as f64 * trial.hidden as f64
 }
 
-/// When the last of `workers` is done if each takes the next cohort when it is free, in units of cost.
-pub fn makespan(cohorts: &[CohortPlan], workers: usize) -> f64 {
+/// When the last of `workers` is done if each takes the next cohort when it is free, in units of cost, given those of the cohorts.
+pub fn makespan(costs: impl Iterator<Item = f64>, workers: usize) -> f64 {
     let mut busy_until = vec![0.0_f64; workers.max(1)];
-    for cohort in cohorts {
+    for cost in costs {
         let next = busy_until.iter_mut().min_by(|a, b| a.total_cmp(b));
-        *next.expect("there is a worker") += cohort.cost;
+        *next.expect("there is a worker") += cost;
     }
     busy_until.into_iter().fold(0.0, f64::max)
 }
@@ -98,8 +100,8 @@ fn cores_in(list: &str) -> usize {
     list.trim().split(',').filter_map(count).sum()
 }
 
-/// Trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
-fn groups(trials: &[&Hyperparameters]) -> Vec<Vec<usize>> {
+/// The positions of trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
+pub fn groups(trials: &[&Hyperparameters]) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<CohortKey, Vec<usize>> = BTreeMap::new();
     for (position, trial) in trials.iter().enumerate() {
         groups.entry(trial.cohort_key()).or_default().push(position);

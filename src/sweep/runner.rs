@@ -1,24 +1,26 @@
-//! Trials onto rayon workers, results into the journal, the best model into its file.
+//! Trials onto rayon workers, results into the journal, states into checkpoints, the best model into its file.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::best;
+use super::checkpoints::{self, Checkpoints, Made, Resumable, Slots};
 use super::journal::{self, Journal, Record, Results, better_first};
-use super::plan::{self, CohortPlan, Limits};
+use super::plan::{self, Limits};
+use super::shard::Shard;
 use super::space::Trial;
 use crate::data::Dataset;
 use crate::error::{Complaint, Error, Result};
-use crate::model::checkpoint::{Provenance, SavedModel};
-use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
+use crate::files::{self, Disk};
+use crate::model::{CheckedHyperparameters, Hyperparameters};
 use crate::real::{Precision, Real};
-use crate::train::{self, Detail, Ended, Observer, Outcome, Status};
-use crate::{blas, files, version};
+use crate::train::{self, Detail, Ended, Next, Observer, Outcome, State, Status};
+use crate::{blas, version};
 
-/// File name of the best model.
-pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of every trial's model, if all are kept.
 pub const MODELS: &str = "models";
 
@@ -31,8 +33,8 @@ pub trait Watcher: Sync {
     fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool);
 }
 
-/// Where a sweep runs.
-#[derive(Clone, Copy, Debug)]
+/// Where a sweep runs, and how.
+#[derive(Clone, Copy)]
 pub struct Site<'a> {
     /// The data.
     pub data: &'a Dataset,
@@ -40,34 +42,74 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// The BLAS kernel.
     pub kernel: &'a str,
+    /// Which part of the sweep this process trains.
+    pub shard: Shard,
     /// Whether every trial's network is kept, beside the best one.
     pub keep_models: bool,
+    /// Time between two checkpoints of a cohort.
+    pub checkpoint_every: Duration,
+    /// Set from outside when training is to leave off, with a checkpoint.
+    pub stop: &'a AtomicBool,
+    /// Where results, checkpoints and models are written.
+    pub disk: &'a dyn Disk,
 }
 
-/// What a sweep has left to do, and in which cohorts.
+impl Site<'_> {
+    /// Whether training is to leave off.
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What its checkpoints are made by.
+    pub fn made(&self) -> Made {
+        Made::with(self.kernel, &self.data.fingerprint)
+    }
+}
+
+/// What a process has left to do, and in which cohorts.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
-    /// Every trial of the sweep.
-    pub trials: &'a [Trial],
+    /// The trials of this process's shard.
+    pub trials: Vec<&'a Trial>,
     /// Those that have no record yet, or not the model that is to be kept.
     pub missing: Vec<&'a Trial>,
     /// Those, in cohorts.
-    pub cohorts: Vec<CohortPlan>,
+    pub cohorts: Vec<CohortJob<'a>>,
     /// What the cohorts were planned for.
     pub limits: Limits,
 }
 
+/// A cohort to train.
+#[derive(Clone, Debug)]
+pub struct CohortJob<'a> {
+    /// Its trials.
+    pub trials: Vec<&'a Trial>,
+    /// What they go on from, if they were in training before.
+    pub resumes: Option<Resumable<'a>>,
+    /// Predicted cost of what is left, in floating-point operations or what takes as long.
+    pub cost: f64,
+}
+
 impl<'a> Job<'a> {
-    /// Plans what `results` lack, for `workers` on this machine. Whether trials may share a cohort is measured for each batch size.
-    pub fn new(site: Site<'_>, trials: &'a [Trial], results: &Results, workers: usize) -> Self {
+    /// Plans what `results` lack, for `workers` on this machine. Trials that have a checkpoint go on in the cohort that it is of.
+    /// Records of a status in `retried` do not count. Whether trials may share a cohort is measured for each batch size.
+    pub fn new(
+        site: Site<'_>,
+        trials: &'a [Trial],
+        results: &Results,
+        retried: &[Status],
+        checkpoints: &Checkpoints,
+        workers: usize,
+    ) -> Self {
         let data = site.data;
+        let trials = site.shard.of(trials, data.inputs());
         let is_done = |trial: &&Trial| match results.records.get(&trial.id) {
             Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
-                kept_model(site.directory, &trial.id).exists()
+                best::kept(site.directory, &trial.id).exists()
             }
-            record => record.is_some(),
+            record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
         };
-        let missing: Vec<&Trial> = trials.iter().filter(|trial| !is_done(trial)).collect();
+        let missing: Vec<&Trial> = trials.iter().copied().filter(|trial| !is_done(trial)).collect();
         let lanes = |&(batch_size, precision): &(usize, Precision)| match precision {
             Precision::F32 => train::lanes::<f32>(data.inputs(), batch_size).is_some(),
             Precision::F64 => train::lanes::<f64>(data.inputs(), batch_size).is_some(),
@@ -79,42 +121,77 @@ impl<'a> Job<'a> {
         let may_share = products.iter().all(lanes);
         let limits =
             Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine(), may_share };
-        let hyperparameters: Vec<&Hyperparameters> = missing.iter().map(|trial| &*trial.hyperparameters).collect();
-        let cohorts = plan::plan(&hyperparameters, limits);
+
+        let resumed = checkpoints.resumable(&site.made(), &missing).into_iter().map(|from| CohortJob {
+            cost: from.trials.iter().map(|trial| work_left(trial, from.iteration, data.inputs())).sum(),
+            trials: from.trials.clone(),
+            resumes: Some(from),
+        });
+        let resumed: Vec<CohortJob<'a>> = resumed.collect();
+        let is_resumed =
+            |trial: &&Trial| resumed.iter().any(|cohort| cohort.trials.iter().any(|other| other.id == trial.id));
+        let fresh: Vec<&'a Trial> = missing.iter().copied().filter(|trial| !is_resumed(trial)).collect();
+        let hyperparameters: Vec<&Hyperparameters> = fresh.iter().map(|trial| &*trial.hyperparameters).collect();
+        let planned = plan::plan(&hyperparameters, limits).into_iter().map(|cohort| CohortJob {
+            trials: cohort.trials.iter().map(|&position| fresh[position]).collect(),
+            resumes: None,
+            cost: cohort.cost,
+        });
+        let mut cohorts: Vec<CohortJob<'a>> = resumed.iter().cloned().chain(planned).collect();
+        cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost));
         Self { trials, missing, cohorts, limits }
     }
 
-    /// Floating-point operations of the missing trials.
+    /// Floating-point operations that are left.
     pub fn work(&self) -> f64 {
-        self.missing.iter().map(|trial| plan::work(&trial.hyperparameters, self.limits.inputs)).sum()
+        let of = |cohort: &CohortJob<'_>| {
+            let done = cohort.resumes.as_ref().map_or(0, |from| from.iteration);
+            cohort.trials.iter().map(|trial| work_left(trial, done, self.limits.inputs)).sum::<f64>()
+        };
+        self.cohorts.iter().map(of).sum()
     }
+
+    /// Trials that go on from checkpoints.
+    pub fn resumed(&self) -> usize {
+        self.cohorts.iter().filter(|cohort| cohort.resumes.is_some()).map(|cohort| cohort.trials.len()).sum()
+    }
+}
+
+/// Floating-point operations of a trial after so many iterations.
+fn work_left(trial: &Trial, done: usize, inputs: usize) -> f64 {
+    plan::work_of_iteration(&trial.hyperparameters, inputs)
+        * trial.hyperparameters.iterations.saturating_sub(done) as f64
 }
 
 /// Trains every missing trial, and makes sure that the best model is in its file.
 ///
 /// # Errors
-/// A result or the best model cannot be written; trials recorded until then stay recorded.
+/// A result, a checkpoint or a model cannot be written, or the process was asked to stop; trials recorded until then stay recorded.
 pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
     if site.keep_models {
         files::create_output_directory(&site.directory.join(MODELS))?;
     }
+    let model = best::path(site.directory, site.shard);
+    model.parent().map_or(Ok(()), files::create_output_directory)?;
     if !job.missing.is_empty() {
+        checkpoints::prepare(site.directory, site.shard)?;
         train_missing(site, job, watcher)?;
     }
-    keep_best_model(site, job.trials)
+    best::keep(site, &job.trials)
 }
 
 /// What the workers share.
 struct Shared<'a> {
     site: Site<'a>,
     watcher: &'a dyn Watcher,
-    stop: AtomicBool,
-    writing: Mutex<Writing>,
+    /// Set when something could not be written: everybody leaves off at once.
+    broken: AtomicBool,
+    writing: Mutex<Writing<'a>>,
 }
 
 /// What only one worker at a time may touch.
-struct Writing {
-    journal: Journal,
+struct Writing<'a> {
+    journal: Journal<'a>,
     best: Option<Outcome>,
     error: Option<Error>,
 }
@@ -123,8 +200,9 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result
     let before = Results::read(site.directory)?;
     let recorded = job.trials.iter().filter_map(|trial| before.records.get(&trial.id)).map(|record| &record.outcome);
     let best = recorded.filter(|outcome| outcome.status == Status::Complete).min_by(|a, b| better_first(a, b)).cloned();
-    let writing = Mutex::new(Writing { journal: Journal::create(site.directory)?, best, error: None });
-    let shared = Shared { site, watcher, stop: AtomicBool::new(false), writing };
+    let journal = Journal::create(site.disk, site.directory, site.shard)?;
+    let writing = Mutex::new(Writing { journal, best, error: None });
+    let shared = Shared { site, watcher, broken: AtomicBool::new(false), writing };
     let workers = job.limits.workers;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|worker| format!("worker {worker}"));
     let pool = pool.build().map_err(|error| {
@@ -141,58 +219,74 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result
             scope.spawn(|_| {
                 blas::set_one_thread();
                 while let Some(cohort) =
-                    job.cohorts.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !shared.stops())
+                    job.cohorts.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !shared.leaves_off())
                 {
-                    let trials: Vec<&Trial> = cohort.trials.iter().map(|&position| job.missing[position]).collect();
-                    train_cohort(&shared, &trials);
+                    train_cohort(&shared, cohort);
                 }
             });
         }
     });
-    match shared.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error {
-        Some(error) => Err(error),
-        None => Ok(()),
+    if let Some(error) = shared.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+        return Err(error);
     }
+    // Asked to stop after the last trial had ended, there is nothing to come back for.
+    let recorded = Results::read(site.directory)?.records;
+    if site.is_asked_to_stop() && job.trials.iter().any(|trial| !recorded.contains_key(&trial.id)) {
+        return Err(Error::Interrupted);
+    }
+    Ok(())
 }
 
-impl Shared<'_> {
-    fn stops(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+impl<'a> Shared<'a> {
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    fn leaves_off(&self) -> bool {
+        self.is_broken() || self.site.is_asked_to_stop()
     }
 
     /// A worker that panicked while writing has not left half a change here: each change is one assignment.
-    fn writing(&self) -> MutexGuard<'_, Writing> {
+    fn writing(&self) -> MutexGuard<'_, Writing<'a>> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something could not be written: the first error is the sweep's.
+    fn breaks(&self, error: Error) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.writing().error.get_or_insert(error);
     }
 
     /// The best model first, then the records, with one sync for all: a trial that is recorded as best has its model on disk.
     fn record<T: Real>(&self, trials: &[&Trial], ended: Vec<Ended<T>>, error: Option<&str>) {
         let mut guard = self.writing();
         let writing = &mut *guard;
+        if writing.error.is_some() {
+            return; // after a write that failed nothing is appended
+        }
         let candidate =
             ended.iter().filter(|end| end.network.is_some()).min_by(|a, b| better_first(&a.outcome, &b.outcome));
         let is_better =
             |end: &&Ended<T>| writing.best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
         let best = candidate.filter(is_better);
+        let site = self.site;
+        let save = |end: &Ended<T>, path: &Path| -> Result<()> {
+            let model = end.network.as_ref().map(|network| best::saved(site, trials[end.trial], network, &end.outcome));
+            model.map_or(Ok(()), |model| files::replace_on(site.disk, path, &model.to_bytes()))
+        };
         let mut write = || -> Result<()> {
-            if self.site.keep_models {
-                for Ended { trial, outcome, network, .. } in &ended {
-                    let path = kept_model(self.site.directory, &trials[*trial].id);
-                    network
-                        .iter()
-                        .try_for_each(|network| saved(self.site, trials[*trial], network, outcome).write(&path))?;
-                }
+            if site.keep_models {
+                ended.iter().try_for_each(|end| save(end, &best::kept(site.directory, &trials[end.trial].id)))?;
             }
-            if let Some(Ended { trial, outcome, network: Some(network), .. }) = best {
-                saved(self.site, trials[*trial], network, outcome).write(&best_model(self.site.directory))?;
+            if let Some(best) = best {
+                save(best, &best::path(site.directory, site.shard))?;
             }
-            let records: Vec<Record> =
-                ended.iter().map(|end| record(self.site, trials[end.trial], end, error)).collect();
+            let records: Vec<Record> = ended.iter().map(|end| record(site, trials[end.trial], end, error)).collect();
             writing.journal.append(&records)
         };
         if let Err(error) = write() {
-            self.stop.store(true, Ordering::Relaxed);
-            writing.error.get_or_insert(error);
+            drop(guard);
+            self.breaks(error);
             return;
         }
         if let Some(best) = best {
@@ -206,21 +300,39 @@ impl Shared<'_> {
 }
 
 /// Tells the shared state what happens to a cohort's trials.
-struct Trainees<'a> {
-    shared: &'a Shared<'a>,
+struct Trainees<'a, 'b> {
+    shared: &'a Shared<'b>,
     trials: &'a [&'a Trial],
     ended: Vec<bool>,
     /// Floating-point operations of an iteration of one hidden unit.
     work_of_unit: f64,
+    slots: Slots,
+    last_checkpoint: Instant,
 }
 
-impl<T: Real> Observer<T> for Trainees<'_> {
+impl<T: Real> Observer<T> for Trainees<'_, '_> {
     fn iterated(&mut self, trials: usize, units: usize) {
         self.shared.watcher.iterated(trials, units as f64 * self.work_of_unit);
     }
 
-    fn stops(&self) -> bool {
-        self.shared.stops()
+    fn next(&mut self) -> Next {
+        if self.shared.is_broken() {
+            Next::Stop
+        } else if self.shared.site.is_asked_to_stop() {
+            Next::CheckpointAndStop
+        } else if self.last_checkpoint.elapsed() >= self.shared.site.checkpoint_every {
+            Next::Checkpoint
+        } else {
+            Next::Iterate
+        }
+    }
+
+    fn checkpoint(&mut self, state: State<T>) {
+        let site = self.shared.site;
+        if let Err(error) = self.slots.write(site.disk, &site.made(), self.trials, &state) {
+            self.shared.breaks(error);
+        }
+        self.last_checkpoint = Instant::now();
     }
 
     fn ended(&mut self, ended: Vec<Ended<T>>) {
@@ -230,23 +342,50 @@ impl<T: Real> Observer<T> for Trainees<'_> {
 }
 
 /// Trains a cohort. A panic in it is the failure of its trials, not of the sweep.
-fn train_cohort(shared: &Shared<'_>, trials: &[&Trial]) {
+fn train_cohort(shared: &Shared<'_>, cohort: &CohortJob<'_>) {
+    let trials = &cohort.trials;
     let hyperparameters: Vec<CheckedHyperparameters> =
         trials.iter().map(|trial| trial.hyperparameters.clone()).collect();
     let one_unit = Hyperparameters { hidden: 1, ..(*hyperparameters[0]).clone() };
-    let data = shared.site.data;
-    let work_of_unit = plan::work_of_iteration(&one_unit, data.inputs());
-    let mut trainees = Trainees { shared, trials, ended: vec![false; trials.len()], work_of_unit };
-    let attempt = || match hyperparameters[0].precision {
-        Precision::F32 => train::train::<f32>(data, &hyperparameters, Detail::Epochs, &mut trainees),
-        Precision::F64 => train::train::<f64>(data, &hyperparameters, Detail::Epochs, &mut trainees),
+    let site = shared.site;
+    let mut trainees = Trainees {
+        shared,
+        trials,
+        ended: vec![false; trials.len()],
+        work_of_unit: plan::work_of_iteration(&one_unit, site.data.inputs()),
+        slots: Slots::new(site.directory, site.shard, trials),
+        last_checkpoint: Instant::now(),
     };
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(attempt)) {
-        let message = panic_message(payload.as_ref());
-        let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
-        let failed = |trial| Ended::<f32> { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
-        shared.record(trials, left.map(failed).collect(), Some(&message));
+    let attempt = || match hyperparameters[0].precision {
+        Precision::F32 => train_or_resume::<f32>(site.data, &hyperparameters, cohort, &mut trainees),
+        Precision::F64 => train_or_resume::<f64>(site.data, &hyperparameters, cohort, &mut trainees),
+    };
+    match panic::catch_unwind(AssertUnwindSafe(attempt)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => shared.breaks(error),
+        Err(payload) => {
+            let message = panic_message(payload.as_ref());
+            let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
+            let failed = |trial| Ended::<f32> { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
+            shared.record(trials, left.map(failed).collect(), Some(&message));
+        }
     }
+    if !shared.leaves_off() {
+        trainees.slots.remove();
+    }
+}
+
+fn train_or_resume<T: Real>(
+    data: &Dataset,
+    hyperparameters: &[CheckedHyperparameters],
+    cohort: &CohortJob<'_>,
+    trainees: &mut Trainees<'_, '_>,
+) -> Result<()> {
+    match &cohort.resumes {
+        Some(from) => train::resume::<T>(from.load()?, data, hyperparameters, Detail::Epochs, trainees),
+        None => train::train::<T>(data, hyperparameters, Detail::Epochs, trainees),
+    }
+    Ok(())
 }
 
 /// What a panic said.
@@ -268,63 +407,5 @@ fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>)
         results_version: version::RESULTS_VERSION,
         kernel: site.kernel.to_owned(),
         data_fingerprint: site.data.fingerprint.clone(),
-    }
-}
-
-fn saved<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> SavedModel<T> {
-    let provenance = Provenance {
-        trial: trial.id.clone(),
-        hyperparameters: (*trial.hyperparameters).clone(),
-        data: site.data.config.clone(),
-        data_fingerprint: site.data.fingerprint.clone(),
-        val_accuracy: outcome.val_accuracy,
-        program: version::program(),
-        kernel: site.kernel.to_owned(),
-    };
-    SavedModel { network: network.clone(), mean: site.data.mean.clone(), provenance }
-}
-
-/// Where the best model of a sweep's directory is.
-pub fn best_model(directory: &Path) -> PathBuf {
-    directory.join(BEST_MODEL)
-}
-
-/// Where the model of a trial is, if every model is kept.
-pub fn kept_model(directory: &Path, trial: &str) -> PathBuf {
-    directory.join(MODELS).join(format!("{trial}.safetensors"))
-}
-
-/// Where the file of the best model is missing, damaged or of another trial (a process died between two writes), the best
-/// trial is trained once more: it gives the same model to the bit.
-fn keep_best_model(site: Site<'_>, trials: &[Trial]) -> Result<()> {
-    let results = Results::read(site.directory)?;
-    let recorded = trials.iter().filter_map(|trial| Some((trial, &results.records.get(&trial.id)?.outcome)));
-    let complete = recorded.filter(|(_, outcome)| outcome.status == Status::Complete);
-    let Some((best, outcome)) = complete.min_by(|a, b| better_first(a.1, b.1)) else { return Ok(()) };
-    let saved = SavedModel::<f32>::read(&best_model(site.directory));
-    if saved.is_ok_and(|model| model.provenance.trial == best.id) {
-        return Ok(());
-    }
-    match best.hyperparameters.precision {
-        Precision::F32 => make_again::<f32>(site, best, outcome),
-        Precision::F64 => make_again::<f64>(site, best, outcome),
-    }
-}
-
-fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Result<()> {
-    let mut keeper = Keeper::<T> { network: None };
-    train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
-    let model = keeper.network.map(|network| saved(site, best, &network, outcome));
-    model.map_or(Ok(()), |model| model.write(&best_model(site.directory)))
-}
-
-/// Keeps the network that training ends with.
-struct Keeper<T> {
-    network: Option<TwoLayerNet<T>>,
-}
-
-impl<T> Observer<T> for Keeper<T> {
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
-        self.network = ended.into_iter().find_map(|end| end.network);
     }
 }

@@ -3,21 +3,22 @@
 //! The order of an iteration is the notebook's: draw a minibatch, take the loss, update; where an epoch begins (iteration 0
 //! included), measure accuracies after that update, then decay the learning rate.
 
+pub mod evaluation;
+
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::evaluation::accuracy;
+use self::evaluation::{EVALUATION_ROWS, Evaluation};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::{Minibatch, Sampler};
-use crate::data::{Dataset, Split, dataset::Rows};
+use crate::data::{Dataset, Split};
 use crate::model::cohort::{Cohort, PenaltyGradient, Scratch, Start};
 use crate::model::{CheckedHyperparameters, TwoLayerNet};
 use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::Real;
-
-/// Rows of a minibatch at evaluation. The number of rows in a product shows in the last bits, so it is one number everywhere.
-const EVALUATION_ROWS: usize = 250;
 
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,13 +101,61 @@ pub trait Observer<T> {
     /// A trial began an epoch.
     fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {}
 
-    /// Asked once an iteration: whether to leave off here.
-    fn stops(&self) -> bool {
-        false
+    /// Asked before each iteration.
+    fn next(&mut self) -> Next {
+        Next::Iterate
     }
+
+    /// Where the trials stand that are still in training, as [`Next`] asked.
+    fn checkpoint(&mut self, _state: State<T>) {}
 
     /// Trials ended, together.
     fn ended(&mut self, ended: Vec<Ended<T>>);
+}
+
+/// What to do between two iterations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    Iterate,
+    /// Hand out the state, then go on.
+    Checkpoint,
+    /// Hand out the state, then leave off.
+    CheckpointAndStop,
+    /// Leave off.
+    Stop,
+}
+
+/// A cohort between two iterations: what [`resume`] goes on from as if it had never stopped, to the bit. The stream of minibatches
+/// is not in it: that is where so many iterations have brought it.
+#[derive(Clone, Debug)]
+pub struct State<T> {
+    /// Iterations done.
+    pub iteration: usize,
+    /// The trials that are still in training.
+    pub members: Vec<MemberState<T>>,
+}
+
+/// A trial in training.
+#[derive(Clone, Debug)]
+pub struct MemberState<T> {
+    /// Its number among those the cohort began with.
+    pub trial: usize,
+    /// Its weights and rates.
+    pub start: Start<T>,
+    /// Its result so far.
+    pub so_far: SoFar,
+}
+
+/// What is known of a trial's result before it ends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SoFar {
+    /// Loss of the first iteration.
+    pub first_loss: Option<f64>,
+    /// One point an epoch.
+    pub curve: Vec<EpochPoint>,
+    /// Its share of the time since the cohort began.
+    pub seconds: f64,
 }
 
 /// A trial at its end.
@@ -188,10 +237,33 @@ pub fn train_from<T: Real>(
     detail: Detail,
     observer: &mut dyn Observer<T>,
 ) {
-    let mut training = Training::new(beginning, data, trials);
-    while !training.running.is_empty() && !observer.stops() {
-        training.iterate(detail, observer);
-    }
+    let Beginning { networks, sampler, penalty_gradient } = beginning;
+    assert_eq!(networks.len(), trials.len(), "one network a trial");
+    let begin = |(trial, (network, h)): (usize, (_, &CheckedHyperparameters))| MemberState {
+        trial,
+        start: Start { penalty_gradient, ..Start::of(network, h.l2, h.learning_rate) },
+        so_far: SoFar::default(),
+    };
+    let members = networks.into_iter().zip(trials).enumerate().map(begin).collect();
+    Training::new(State { iteration: 0, members }, sampler, data, trials).run(detail, observer);
+}
+
+/// Goes on where `state` stands; its members are among `trials`.
+///
+/// # Panics
+/// As [`train`].
+pub fn resume<T: Real>(
+    state: State<T>,
+    data: &Dataset,
+    trials: &[CheckedHyperparameters],
+    detail: Detail,
+    observer: &mut dyn Observer<T>,
+) {
+    // Drawing the minibatches of the iterations that were done brings the stream to its place: some 2 ns a row.
+    let mut sampler = Beginning::<T>::draw(data, &trials[..1]).sampler;
+    let mut rows = vec![0; trials[0].batch_size];
+    (0..state.iteration).for_each(|_| sampler.draw(&mut rows));
+    Training::new(state, sampler, data, trials).run(detail, observer);
 }
 
 /// A trial on its way.
@@ -199,10 +271,7 @@ struct Running<'a> {
     /// Its number among those the cohort began with.
     trial: usize,
     hyperparameters: &'a CheckedHyperparameters,
-    first_loss: Option<f64>,
-    curve: Vec<EpochPoint>,
-    /// Its share of the time since the cohort began.
-    seconds: f64,
+    so_far: SoFar,
 }
 
 /// A cohort, where it stands, and the buffers that it works in. Member k of the cohort is `running[k]`.
@@ -227,36 +296,23 @@ struct Training<'a, T> {
 }
 
 impl<'a, T: Real> Training<'a, T> {
-    fn new(beginning: Beginning<T>, data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
+    fn new(state: State<T>, sampler: Sampler, data: &'a Dataset, trials: &'a [CheckedHyperparameters]) -> Self {
         let shared = &trials[0];
         let lanes = lanes::<T>(data.inputs(), shared.batch_size);
         assert!(lanes.is_some() || trials.len() == 1, "this BLAS kernel has no lanes: trials train alone");
         let lanes = lanes.unwrap_or_else(Lanes::alone);
         let key = shared.cohort_key();
         assert!(trials.iter().all(|trial| trial.cohort_key() == key), "trials of a cohort share their minibatches");
-        let Beginning { networks, sampler, penalty_gradient } = beginning;
-        assert_eq!(networks.len(), trials.len(), "one network a trial");
         assert_eq!(shared.precision, T::PRECISION, "trials are trained in their precision");
         let train_rows = data.rows(Split::Train).len();
-        let start = |(network, h): (_, &CheckedHyperparameters)| Start {
-            network,
-            l2: h.l2,
-            learning_rate: h.learning_rate,
-            penalty_gradient,
-        };
-        let cohort = Cohort::new(networks.into_iter().zip(trials).map(start).collect(), lanes);
-        let begin = |(trial, hyperparameters)| Running {
-            trial,
-            hyperparameters,
-            first_loss: None,
-            curve: vec![],
-            seconds: 0.0,
-        };
+        let part =
+            |MemberState { trial, start, so_far }| (start, Running { trial, hyperparameters: &trials[trial], so_far });
+        let (starts, running): (Vec<_>, Vec<_>) = state.members.into_iter().map(part).unzip();
+        let cohort = Cohort::new(starts, lanes);
         Self {
             data,
-            iteration: 0,
+            iteration: state.iteration,
             iterations_per_epoch: shared.iterations_per_epoch(train_rows),
-            running: trials.iter().enumerate().map(begin).collect(),
             sampler,
             counted: Instant::now(),
             mean: data.mean.iter().map(|&value| T::from_f64(value)).collect(),
@@ -264,11 +320,44 @@ impl<'a, T: Real> Training<'a, T> {
             batch: Minibatch::new(shared.batch_size, data.inputs()),
             scratch: cohort.scratch(shared.batch_size),
             evaluation: Evaluation::new(&cohort, data.inputs()),
-            losses: vec![0.0; trials.len()],
-            train_accuracies: vec![0.0; trials.len()],
-            val_accuracies: vec![0.0; trials.len()],
+            losses: vec![0.0; running.len()],
+            train_accuracies: vec![0.0; running.len()],
+            val_accuracies: vec![0.0; running.len()],
+            running,
             cohort,
         }
+    }
+
+    fn run(mut self, detail: Detail, observer: &mut dyn Observer<T>) {
+        let begun_at = self.iteration;
+        while !self.running.is_empty() {
+            let next = observer.next();
+            let asks = matches!(next, Next::Checkpoint | Next::CheckpointAndStop);
+            if asks && self.iteration > begun_at {
+                observer.checkpoint(self.state());
+            }
+            if matches!(next, Next::CheckpointAndStop | Next::Stop) {
+                return;
+            }
+            self.iterate(detail, observer);
+        }
+    }
+
+    fn state(&mut self) -> State<T> {
+        self.count_time();
+        let member = |(member, run): (usize, &Running<'_>)| MemberState {
+            trial: run.trial,
+            start: self.cohort.state(member),
+            so_far: run.so_far.clone(),
+        };
+        State { iteration: self.iteration, members: self.running.iter().enumerate().map(member).collect() }
+    }
+
+    /// Gives each member its share of the time since this was last done.
+    fn count_time(&mut self) {
+        let share = self.counted.elapsed().as_secs_f64() / self.running.len() as f64;
+        self.counted = Instant::now();
+        self.running.iter_mut().for_each(|run| run.so_far.seconds += share);
     }
 
     /// One iteration of every member, and the end of those that diverged or are complete.
@@ -295,7 +384,7 @@ impl<'a, T: Real> Training<'a, T> {
 
         for (member, run) in self.running.iter_mut().enumerate() {
             let loss = self.losses[member];
-            run.first_loss.get_or_insert(loss);
+            run.so_far.first_loss.get_or_insert(loss);
             if detail == Detail::EveryIteration {
                 observer.loss(run.trial, iteration, loss, self.cohort.learning_rate(member));
             }
@@ -324,7 +413,7 @@ impl<'a, T: Real> Training<'a, T> {
                 val_accuracy: self.val_accuracies[member],
             };
             observer.epoch(run.trial, &point);
-            run.curve.push(point);
+            run.so_far.curve.push(point);
             self.cohort.decay_learning_rate(member, run.hyperparameters.learning_rate_decay);
         }
     }
@@ -339,14 +428,14 @@ impl<'a, T: Real> Training<'a, T> {
             let outcome = Outcome {
                 status: Status::Diverged,
                 val_accuracy: None,
-                first_loss: run.first_loss,
+                first_loss: run.so_far.first_loss,
                 final_loss: None,
                 train_accuracy: None,
                 iterations_done: iteration,
                 diverged_at: Some(iteration),
-                curve: run.curve,
+                curve: run.so_far.curve,
             };
-            Ended { trial: run.trial, outcome, network: None, train_seconds: run.seconds }
+            Ended { trial: run.trial, outcome, network: None, train_seconds: run.so_far.seconds }
         };
         observer.ended(self.leave(&diverged).into_iter().map(end).collect());
     }
@@ -369,23 +458,21 @@ impl<'a, T: Real> Training<'a, T> {
             let outcome = Outcome {
                 status: Status::Complete,
                 val_accuracy: Some(val_accuracy),
-                first_loss: run.first_loss,
+                first_loss: run.so_far.first_loss,
                 final_loss: Some(loss),
-                train_accuracy: run.curve.last().map(|point| point.train_accuracy),
+                train_accuracy: run.so_far.curve.last().map(|point| point.train_accuracy),
                 iterations_done: iterations,
                 diverged_at: None,
-                curve: run.curve,
+                curve: run.so_far.curve,
             };
-            ended.push(Ended { trial: run.trial, outcome, network: Some(network), train_seconds: run.seconds });
+            ended.push(Ended { trial: run.trial, outcome, network: Some(network), train_seconds: run.so_far.seconds });
         }
         observer.ended(ended);
     }
 
     /// Takes the members that `leaves` names out of the cohort, and returns them.
     fn leave(&mut self, leaves: &[bool]) -> Vec<Running<'a>> {
-        let share = self.counted.elapsed().as_secs_f64() / self.running.len() as f64;
-        self.counted = Instant::now();
-        self.running.iter_mut().for_each(|run| run.seconds += share);
+        self.count_time();
         self.cohort.retain(|member| !leaves[member]);
         let mut leaves_of = leaves.iter();
         self.losses.retain(|_| leaves_of.next() != Some(&true));
@@ -412,61 +499,4 @@ pub fn lanes<T: Real>(inputs: usize, batch_size: usize) -> Option<Lanes> {
 /// The network that a trial starts from: drawn for its seed and shape alone.
 fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters, stream: &mut impl Normals) -> TwoLayerNet<T> {
     TwoLayerNet::random(data.inputs(), h.hidden, data.classes(), h.weight_scale, stream)
-}
-
-/// Buffers for measuring accuracy.
-pub struct Evaluation<T> {
-    batch: Minibatch<T>,
-    scratch: Scratch<T>,
-    correct: Vec<usize>,
-}
-
-impl<T: Real> Evaluation<T> {
-    /// Room for the networks of `cohort`, of `inputs` inputs.
-    pub fn new(cohort: &Cohort<T>, inputs: usize) -> Self {
-        let batch = Minibatch::new(EVALUATION_ROWS, inputs);
-        Self { batch, scratch: cohort.scratch(EVALUATION_ROWS), correct: vec![0; cohort.len()] }
-    }
-
-    /// The accuracy of each member of `cohort` on `rows`, a fraction.
-    pub fn accuracies(&mut self, cohort: &Cohort<T>, rows: Rows<'_>, mean: &[T], accuracies: &mut [f64]) {
-        self.correct.fill(0);
-        for start in (0..rows.len()).step_by(EVALUATION_ROWS) {
-            let end = (start + EVALUATION_ROWS).min(rows.len());
-            self.batch.gather(rows, mean, start..end);
-            cohort.count_correct(&self.batch, &mut self.scratch, &mut self.correct);
-        }
-        fractions(&self.correct, rows.len(), accuracies);
-    }
-
-    /// The accuracy of each member on a minibatch that is there already.
-    fn accuracies_of_batch(
-        &mut self,
-        cohort: &Cohort<T>,
-        batch: &Minibatch<T>,
-        scratch: &mut Scratch<T>,
-        accuracies: &mut [f64],
-    ) {
-        self.correct.fill(0);
-        cohort.count_correct(batch, scratch, &mut self.correct);
-        fractions(&self.correct, batch.labels().len(), accuracies);
-    }
-}
-
-fn fractions(correct: &[usize], rows: usize, accuracies: &mut [f64]) {
-    for (accuracy, &correct) in accuracies.iter_mut().zip(correct) {
-        *accuracy = correct as f64 / rows as f64;
-    }
-}
-
-/// The accuracy on `rows` of a network that was trained with minibatches of `batch_size`, a fraction: what training itself measured.
-pub fn accuracy<T: Real>(network: &TwoLayerNet<T>, batch_size: usize, rows: Rows<'_>, mean: &[f64]) -> f64 {
-    let mean: Vec<T> = mean.iter().map(|&value| T::from_f64(value)).collect();
-    let start =
-        Start { network: network.clone(), l2: 0.0, learning_rate: 0.0, penalty_gradient: PenaltyGradient::Derived };
-    let lanes = lanes::<T>(mean.len(), batch_size).unwrap_or_else(Lanes::alone);
-    let cohort = Cohort::new(vec![start], lanes);
-    let mut accuracy = [0.0];
-    Evaluation::new(&cohort, mean.len()).accuracies(&cohort, rows, &mean, &mut accuracy);
-    accuracy[0]
 }
