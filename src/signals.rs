@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::error::{Complaint, Error, Result};
@@ -32,6 +32,8 @@ pub fn listen() -> Result<Arc<AtomicBool>> {
             }
             flag::register(signal, Arc::clone(&stop))?;
         }
+        // A file that may not grow is an error to report, not a reason to be killed.
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(())
     };
     attempt().map_err(|error| {

@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mlpgrid::data::synthetic::{self, Manifest};
 use serde_json::Value;
@@ -93,7 +95,49 @@ impl Place {
 
     /// `mlpgrid sweep` on the data set into `out`, with more arguments.
     pub fn sweep(&self, spec: &str, out: &str, more: &[&str]) -> Run {
-        Run::of([&["sweep", spec, "--data", &text(&self.data()), "--out", &text(&self.path(out))], more].concat())
+        Run::finish(self.sweep_command(spec, out, more).output().expect("the program starts"))
+    }
+
+    /// The command of [`Place::sweep`].
+    pub fn sweep_command(&self, spec: &str, out: &str, more: &[&str]) -> Command {
+        let mut command = mlpgrid();
+        command.args(["sweep", spec, "--data", &text(&self.data()), "--out", &text(&self.path(out))]).args(more);
+        command
+    }
+
+    /// Begins it, and leaves it running.
+    pub fn begin_sweep(&self, spec: &str, out: &str, more: &[&str]) -> Child {
+        let mut command = self.sweep_command(spec, out, more);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    /// The leaderboard and the best model of a sweep's directory.
+    pub fn fruits(&self, out: &str) -> (String, Vec<u8>) {
+        let read = |name: &str| fs::read(self.path(out).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (String::from_utf8(read("leaderboard.csv")).expect("text"), read("best.safetensors"))
+    }
+
+    /// The checkpoint files of a sweep's directory.
+    pub fn checkpoints(&self, out: &str) -> Vec<PathBuf> {
+        let shards = fs::read_dir(self.path(out).join("checkpoints")).into_iter().flatten().flatten();
+        let files = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
+        let is_whole = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
+        files.map(|file| file.path()).filter(is_whole).collect()
+    }
+}
+
+/// Sends a signal, by its name.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("there is `kill`");
+    assert!(status.success(), "{name} was sent");
+}
+
+/// Waits until `holds`, for a minute at most.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -108,4 +152,10 @@ pub fn real_cifar() -> Option<PathBuf> {
         eprintln!("skipped: CIFAR10_DIR names no directory with the real CIFAR-10");
     }
     directory
+}
+
+/// For how long the long form of a test is to go on, if it is asked for.
+pub fn chaos_minutes() -> Option<Duration> {
+    let minutes: f64 = std::env::var("MLPGRID_CHAOS_MINUTES").ok()?.parse().expect("a number of minutes");
+    Some(Duration::from_secs_f64(minutes * 60.0))
 }
