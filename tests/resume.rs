@@ -110,19 +110,18 @@ fn a_checkpoint_of_another_kernel_is_not_gone_on_from() {
     }
     let place = Place::new();
     let spec = place.file("s.toml", SPEC);
-    let kernel = |command: &mut std::process::Command, name: &str| drop(command.env("OPENBLAS_CORETYPE", name));
     let mut first = place.sweep_command(&spec, "out", &["--checkpoint-every", "0.03"]);
-    kernel(&mut first, "Nehalem");
+    first.env("OPENBLAS_CORETYPE", "Nehalem");
     let child = first.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
     wait_until("a checkpoint", || !place.checkpoints("out").is_empty());
     signal(&child, "TERM");
     ended(child).refused(75, &[]);
     let mut second = place.sweep_command(&spec, "out", &["--dry-run"]);
-    kernel(&mut second, "Prescott");
+    second.env("OPENBLAS_CORETYPE", "Prescott");
     let dry = Run::finish(second.output().unwrap());
     assert!(!dry.stderr.contains("from checkpoints"), "{}", dry.stderr);
     let mut third = place.sweep_command(&spec, "out", &[]);
-    kernel(&mut third, "Prescott");
+    third.env("OPENBLAS_CORETYPE", "Prescott");
     let run = Run::finish(third.output().unwrap());
     assert!(run.stderr.contains("begin anew") && run.stderr.contains("Nehalem"), "{}", run.stderr);
     assert_eq!(run.json(0)["missing"], 0);
