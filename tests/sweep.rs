@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{Place, Run, text};
 
@@ -175,4 +176,20 @@ fn every_model_is_kept_where_that_is_asked_for() {
     let same = format!("out/models/{}.safetensors", kept["best_trial"].as_str().unwrap());
     assert_eq!(fs::read(place.path(&same)).unwrap(), best);
     assert_eq!(place.sweep(&spec, "out", &["--set", "seed=0", "--keep-models"]).json(0)["trained_now"], 0);
+}
+
+/// A sweep's directory as results version 1 wrote it is read for as long as that version is known.
+#[test]
+fn results_of_version_1_are_read() {
+    let place = Place::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sweep-1");
+    fs::create_dir_all(place.path("old/results")).unwrap();
+    for file in ["sweep.toml", "results/000001-shard-1-of-1-node-1.jsonl"] {
+        fs::copy(fixture.join(file), place.path("old").join(file)).unwrap();
+    }
+    let run = Run::of(["report", &text(&place.path("old"))]);
+    let report = run.json(0);
+    assert_eq!((&report["complete"], &report["diverged"], &report["missing"]), (&10.into(), &2.into(), &0.into()));
+    assert!(run.stderr.contains("the model of the best trial is not here"), "{}", run.stderr);
+    assert_eq!(leaderboard(&place, "old"), fs::read_to_string(fixture.join("leaderboard.csv")).unwrap());
 }
