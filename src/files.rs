@@ -57,19 +57,19 @@ const WRITING: &str = ".writing-";
 pub fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<()> {
     let mut bytes = Vec::new();
     write(&mut bytes).map_err(Error::io("write it", path))?;
-    replace_on(&RealDisk, path, &bytes)
+    replace_on(&RealDisk, path, &[&bytes])
 }
 
-/// Replaces `path` by `bytes` on `disk`, as [`replace`] does.
+/// Replaces `path` by `parts`, one after another, on `disk`, as [`replace`] does.
 ///
 /// # Errors
 /// As [`replace`].
-pub fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace_on(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> Result<()> {
     let directory = directory_of(path);
     let attempt = || -> io::Result<()> {
         let beside = tempfile::Builder::new().prefix(WRITING).tempfile_in(&directory)?;
         let (mut file, beside) = beside.into_parts();
-        disk.append(&mut file, &beside, bytes)?;
+        parts.iter().try_for_each(|bytes| disk.append(&mut file, &beside, bytes))?;
         allow_reading(&file)?;
         disk.sync(&file, &beside)?;
         disk.rename(&beside, path)?;

@@ -86,7 +86,7 @@ impl<T: Real> SavedModel<T> {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        files::replace_on(&RealDisk, path, &self.to_bytes())
+        files::replace_on(&RealDisk, path, &[&self.to_bytes()])
     }
 
     /// The bytes of its file.

@@ -88,7 +88,7 @@ fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
     places.extend([self::path(directory, Shard::WHOLE), kept(directory, &trial.id)]);
     let Some(place) = places.into_iter().find(|place| is_of_trial(place)) else { return Ok(false) };
     let bytes = fs::read(&place).map_err(Error::io("read the model", &place))?;
-    files::replace_on(&RealDisk, path, &bytes)?;
+    files::replace_on(&RealDisk, path, &[&bytes])?;
     Ok(true)
 }
 
@@ -102,7 +102,7 @@ fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Resul
         files::replace_on(
             site.disk,
             &path(site.directory, site.shard),
-            &saved(site, best, &network, outcome).to_bytes(),
+            &[&saved(site, best, &network, outcome).to_bytes()],
         )
     };
     keeper.network.map_or(Ok(()), write)

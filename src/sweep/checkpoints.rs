@@ -5,13 +5,14 @@
 //! member k, and as metadata everything else. A checkpoint names its trials, so any process whose shard has some of them missing
 //! can go on with those, in whatever cohort they once began.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use byteorder::{ByteOrder, LittleEndian};
-use ndarray::{Array1, Array2};
-use safetensors::tensor::{SafeTensors, TensorView};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -102,7 +103,9 @@ impl Slots {
     /// # Errors
     /// It cannot be written; the generations that are there stay.
     pub fn write<T: Real>(&mut self, disk: &dyn Disk, made: &Made, trials: &[&Trial], state: &State<T>) -> Result<()> {
-        files::replace_on(disk, &self.path(self.next), &encode(made, trials, state))?;
+        let content = encode(made, trials, state);
+        let head = format!("{MAGIC}{}\n", checksum(&content));
+        files::replace_on(disk, &self.path(self.next), &[head.as_bytes(), &content])?;
         self.next = 1 - self.next;
         Ok(())
     }
@@ -234,19 +237,43 @@ impl Resumable<'_> {
     }
 }
 
+/// A matrix that becomes bytes when they are written: a checkpoint should not take several times the memory of the weights.
+struct Rows<'a, T> {
+    shape: Vec<usize>,
+    rows: ArrayView2<'a, T>,
+}
+
+impl<T: Real> View for Rows<'_, T> {
+    fn dtype(&self) -> Dtype {
+        T::DTYPE
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        self.rows.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.rows.len() * size_of::<T>()
+    }
+}
+
+/// The safetensors of a checkpoint.
 fn encode<T: Real>(made: &Made, trials: &[&Trial], state: &State<T>) -> Vec<u8> {
-    let numbers =
-        |values: &mut dyn Iterator<Item = &T>| values.flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let mut tensors = Vec::new();
     let mut members = Vec::new();
     for (k, MemberState { trial, start, so_far }) in state.members.iter().enumerate() {
         let TwoLayerNet { w1, b1, w2, b2 } = &start.network;
-        let (inputs, hidden) = w1.dim();
         tensors.extend([
-            (format!("{k}.V"), vec![hidden, inputs], numbers(&mut w1.t().iter())),
-            (format!("{k}.b1"), vec![hidden], numbers(&mut b1.iter())),
-            (format!("{k}.W2"), vec![hidden, b2.len()], numbers(&mut w2.iter())),
-            (format!("{k}.b2"), vec![b2.len()], numbers(&mut b2.iter())),
+            (format!("{k}.V"), Rows { shape: vec![b1.len(), w1.nrows()], rows: w1.t() }),
+            (format!("{k}.b1"), Rows { shape: vec![b1.len()], rows: b1.view().insert_axis(Axis(0)) }),
+            (format!("{k}.W2"), Rows { shape: w2.shape().to_vec(), rows: w2.view() }),
+            (format!("{k}.b2"), Rows { shape: vec![b2.len()], rows: b2.view().insert_axis(Axis(0)) }),
         ]);
         members.push(Member {
             trial: trials[*trial].id.clone(),
@@ -258,14 +285,7 @@ fn encode<T: Real>(made: &Made, trials: &[&Trial], state: &State<T>) -> Vec<u8> 
     }
     let header = Header { made: made.clone(), precision: T::PRECISION, iteration: state.iteration, members };
     let metadata = HashMap::from([(KEY.to_owned(), serde_json::to_string(&header).expect("plain fields become JSON"))]);
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(T::DTYPE, shape.clone(), bytes).expect("as many bytes as the shape says");
-        (name.clone(), view)
-    });
-    let content = safetensors::serialize(views, Some(metadata)).expect("valid tensors serialize");
-    let mut bytes = format!("{MAGIC}{}\n", checksum(&content)).into_bytes();
-    bytes.extend(content);
-    bytes
+    safetensors::serialize(tensors, Some(metadata)).expect("valid tensors serialize")
 }
 
 fn checksum(content: &[u8]) -> String {

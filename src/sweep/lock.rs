@@ -265,7 +265,7 @@ impl Lock {
         content.beat += 1;
         content.advance = advance;
         // On a full disk the new time of the file is a sign of life too.
-        if files::replace_on(&RealDisk, &self.path, &json(&content)).is_err() {
+        if files::replace_on(&RealDisk, &self.path, &[&json(&content)]).is_err() {
             let _ = File::options().append(true).open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
         }
         true
@@ -280,7 +280,7 @@ impl Drop for Lock {
         let Ok(mut content) = self.content.lock() else { return };
         content.released = true;
         // Unreleased, it is found to be a dead process's.
-        let _ = files::replace_on(&RealDisk, &self.path, &json(&content));
+        let _ = files::replace_on(&RealDisk, &self.path, &[&json(&content)]);
     }
 }
 
@@ -376,7 +376,7 @@ mod tests {
             scope.spawn(|| {
                 thread::sleep(Duration::from_millis(150));
                 content.beat += 1;
-                files::replace_on(&RealDisk, &path, &json(&content)).unwrap();
+                files::replace_on(&RealDisk, &path, &[&json(&content)]).unwrap();
             });
             assert!(take(directory.path(), "1/1").is_err(), "it was renewed");
         });

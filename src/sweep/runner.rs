@@ -272,7 +272,7 @@ impl<'a> Shared<'a> {
         let site = self.site;
         let save = |end: &Ended<T>, path: &Path| -> Result<()> {
             let model = end.network.as_ref().map(|network| best::saved(site, trials[end.trial], network, &end.outcome));
-            model.map_or(Ok(()), |model| files::replace_on(site.disk, path, &model.to_bytes()))
+            model.map_or(Ok(()), |model| files::replace_on(site.disk, path, &[&model.to_bytes()]))
         };
         let mut write = || -> Result<()> {
             if site.keep_models {
@@ -285,8 +285,9 @@ impl<'a> Shared<'a> {
             writing.journal.append(&records)
         };
         if let Err(error) = write() {
-            drop(guard);
-            self.breaks(error);
+            // While this worker still holds the journal: a record that another one appended to half a record would be lost.
+            writing.error = Some(error);
+            self.broken.store(true, Ordering::Relaxed);
             return;
         }
         if let Some(best) = best {
