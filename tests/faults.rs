@@ -19,8 +19,9 @@ use mlpgrid::data::{DataConfig, Dataset};
 use mlpgrid::files::{Disk, RealDisk};
 use mlpgrid::report::leaderboard;
 use mlpgrid::sweep::checkpoints::Checkpoints;
+use mlpgrid::sweep::job::{Job, Site};
 use mlpgrid::sweep::journal::{self, Results};
-use mlpgrid::sweep::runner::{self, Job, Site, Watcher};
+use mlpgrid::sweep::runner::{self, Watcher};
 use mlpgrid::sweep::shard::Shard;
 use mlpgrid::sweep::space::{Space, Trial};
 use mlpgrid::train::Outcome;
@@ -84,6 +85,8 @@ impl FaultyDisk {
         if number != self.at {
             return work(&mut state, 1.0);
         }
+        // Others that want to write meanwhile come to wait for the one that fails.
+        std::thread::sleep(Duration::from_millis(2));
         match self.kind {
             Kind::Fails => Err(io::Error::other("an injected fault")),
             Kind::IsCutShort => {

@@ -8,8 +8,8 @@ use super::{print_json, say};
 use crate::bench::gemm;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::sweep::job::{CohortJob, Job};
 use crate::sweep::plan;
-use crate::sweep::runner::{CohortJob, Job};
 use crate::train;
 
 /// What `sweep --dry-run` prints.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::job::Site;
 use super::journal::{Results, better_first};
-use super::runner::{MODELS, Site};
 use super::shard::Shard;
 use super::space::Trial;
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ use crate::version;
 
 /// File name of the sweep's best model.
 pub const BEST_MODEL: &str = "best.safetensors";
+/// Folder of every trial's model, if all are kept.
+pub const MODELS: &str = "models";
 /// Folder of the best models of shards.
 const OF_SHARDS: &str = "best";
 

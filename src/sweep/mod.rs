@@ -4,6 +4,7 @@ pub mod best;
 pub mod checkpoints;
 pub mod cluster;
 pub mod directory;
+pub mod job;
 pub mod journal;
 pub mod lock;
 pub mod plan;

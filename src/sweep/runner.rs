@@ -5,24 +5,21 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::best;
-use super::checkpoints::{self, Checkpoints, Made, Resumable, Slots};
+use super::checkpoints::{self, Slots};
+use super::job::{CohortJob, Job, Site};
 use super::journal::{self, Journal, Record, Results, better_first};
-use super::plan::{self, Limits};
-use super::shard::Shard;
+use super::plan;
 use super::space::Trial;
 use crate::data::Dataset;
 use crate::error::{Complaint, Error, Result};
-use crate::files::{self, Disk};
+use crate::files;
 use crate::model::{CheckedHyperparameters, Hyperparameters};
 use crate::real::{Precision, Real};
 use crate::train::{self, Detail, Ended, Next, Observer, Outcome, State, Status};
 use crate::{blas, version};
-
-/// Folder of every trial's model, if all are kept.
-pub const MODELS: &str = "models";
 
 /// Told what happens, from every worker at once.
 pub trait Watcher: Sync {
@@ -33,143 +30,13 @@ pub trait Watcher: Sync {
     fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool);
 }
 
-/// Where a sweep runs, and how.
-#[derive(Clone, Copy)]
-pub struct Site<'a> {
-    /// The data.
-    pub data: &'a Dataset,
-    /// The sweep's directory.
-    pub directory: &'a Path,
-    /// The BLAS kernel.
-    pub kernel: &'a str,
-    /// Which part of the sweep this process trains.
-    pub shard: Shard,
-    /// Whether every trial's network is kept, beside the best one.
-    pub keep_models: bool,
-    /// Time between two checkpoints of a cohort.
-    pub checkpoint_every: Duration,
-    /// Set from outside when training is to leave off, with a checkpoint.
-    pub stop: &'a AtomicBool,
-    /// Where results, checkpoints and models are written.
-    pub disk: &'a dyn Disk,
-}
-
-impl Site<'_> {
-    /// Whether training is to leave off.
-    pub fn is_asked_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// What its checkpoints are made by.
-    pub fn made(&self) -> Made {
-        Made::with(self.kernel, &self.data.fingerprint)
-    }
-}
-
-/// What a process has left to do, and in which cohorts.
-#[derive(Clone, Debug)]
-pub struct Job<'a> {
-    /// The trials of this process's shard.
-    pub trials: Vec<&'a Trial>,
-    /// Those that have no record yet, or not the model that is to be kept.
-    pub missing: Vec<&'a Trial>,
-    /// Those, in cohorts.
-    pub cohorts: Vec<CohortJob<'a>>,
-    /// What the cohorts were planned for.
-    pub limits: Limits,
-}
-
-/// A cohort to train.
-#[derive(Clone, Debug)]
-pub struct CohortJob<'a> {
-    /// Its trials.
-    pub trials: Vec<&'a Trial>,
-    /// What they go on from, if they were in training before.
-    pub resumes: Option<Resumable<'a>>,
-    /// Predicted cost of what is left, in floating-point operations or what takes as long.
-    pub cost: f64,
-}
-
-impl<'a> Job<'a> {
-    /// Plans what `results` lack, for `workers` on this machine. Trials that have a checkpoint go on in the cohort that it is of.
-    /// Records of a status in `retried` do not count. Whether trials may share a cohort is measured for each batch size.
-    pub fn new(
-        site: Site<'_>,
-        trials: &'a [Trial],
-        results: &Results,
-        retried: &[Status],
-        checkpoints: &Checkpoints,
-        workers: usize,
-    ) -> Self {
-        let data = site.data;
-        let trials = site.shard.of(trials, data.inputs());
-        let is_done = |trial: &&Trial| match results.records.get(&trial.id) {
-            Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
-                best::kept(site.directory, &trial.id).exists()
-            }
-            record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
-        };
-        let missing: Vec<&Trial> = trials.iter().copied().filter(|trial| !is_done(trial)).collect();
-        let lanes = |&(batch_size, precision): &(usize, Precision)| match precision {
-            Precision::F32 => train::lanes::<f32>(data.inputs(), batch_size).is_some(),
-            Precision::F64 => train::lanes::<f64>(data.inputs(), batch_size).is_some(),
-        };
-        let products = |trial: &&Trial| (trial.hyperparameters.batch_size, trial.hyperparameters.precision);
-        let mut products: Vec<(usize, Precision)> = missing.iter().map(products).collect();
-        products.sort_unstable();
-        products.dedup();
-        let may_share = products.iter().all(lanes);
-        let limits =
-            Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine(), may_share };
-
-        let resumed = checkpoints.resumable(&site.made(), &missing).into_iter().map(|from| CohortJob {
-            cost: from.trials.iter().map(|trial| work_left(trial, from.iteration, data.inputs())).sum(),
-            trials: from.trials.clone(),
-            resumes: Some(from),
-        });
-        let resumed: Vec<CohortJob<'a>> = resumed.collect();
-        let is_resumed =
-            |trial: &&Trial| resumed.iter().any(|cohort| cohort.trials.iter().any(|other| other.id == trial.id));
-        let fresh: Vec<&'a Trial> = missing.iter().copied().filter(|trial| !is_resumed(trial)).collect();
-        let hyperparameters: Vec<&Hyperparameters> = fresh.iter().map(|trial| &*trial.hyperparameters).collect();
-        let planned = plan::plan(&hyperparameters, limits).into_iter().map(|cohort| CohortJob {
-            trials: cohort.trials.iter().map(|&position| fresh[position]).collect(),
-            resumes: None,
-            cost: cohort.cost,
-        });
-        let mut cohorts: Vec<CohortJob<'a>> = resumed.iter().cloned().chain(planned).collect();
-        cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost));
-        Self { trials, missing, cohorts, limits }
-    }
-
-    /// Floating-point operations that are left.
-    pub fn work(&self) -> f64 {
-        let of = |cohort: &CohortJob<'_>| {
-            let done = cohort.resumes.as_ref().map_or(0, |from| from.iteration);
-            cohort.trials.iter().map(|trial| work_left(trial, done, self.limits.inputs)).sum::<f64>()
-        };
-        self.cohorts.iter().map(of).sum()
-    }
-
-    /// Trials that go on from checkpoints.
-    pub fn resumed(&self) -> usize {
-        self.cohorts.iter().filter(|cohort| cohort.resumes.is_some()).map(|cohort| cohort.trials.len()).sum()
-    }
-}
-
-/// Floating-point operations of a trial after so many iterations.
-fn work_left(trial: &Trial, done: usize, inputs: usize) -> f64 {
-    plan::work_of_iteration(&trial.hyperparameters, inputs)
-        * trial.hyperparameters.iterations.saturating_sub(done) as f64
-}
-
 /// Trains every missing trial, and makes sure that the best model is in its file.
 ///
 /// # Errors
 /// A result, a checkpoint or a model cannot be written, or the process was asked to stop; trials recorded until then stay recorded.
 pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
     if site.keep_models {
-        files::create_output_directory(&site.directory.join(MODELS))?;
+        files::create_output_directory(&site.directory.join(best::MODELS))?;
     }
     let model = best::path(site.directory, site.shard);
     model.parent().map_or(Ok(()), files::create_output_directory)?;

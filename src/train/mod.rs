@@ -4,13 +4,15 @@
 //! included), measure accuracies after that update, then decay the learning rate.
 
 pub mod evaluation;
+pub mod observer;
+pub mod outcome;
 
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::evaluation::accuracy;
 use self::evaluation::{EVALUATION_ROWS, Evaluation};
+pub use self::observer::{Detail, Ended, MemberState, Next, Observer, State};
+pub use self::outcome::{EpochPoint, Outcome, SoFar, Status};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::{Minibatch, Sampler};
 use crate::data::{Dataset, Split};
@@ -19,157 +21,6 @@ use crate::model::{CheckedHyperparameters, TwoLayerNet};
 use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::Real;
-
-/// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// All iterations done.
-    Complete,
-    /// The loss was no longer a finite number.
-    Diverged,
-    /// The program failed at it.
-    Failed,
-}
-
-impl Status {
-    /// As it stands in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Diverged => "diverged",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What is measured where an epoch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochPoint {
-    /// Epoch, from 0.
-    pub epoch: usize,
-    /// Iteration, from 0.
-    pub iteration: usize,
-    /// Loss with penalty on this iteration's minibatch, before the update.
-    pub loss: f64,
-    /// Learning rate of the update.
-    pub learning_rate: f64,
-    /// Accuracy on this minibatch, after the update.
-    pub train_accuracy: f64,
-    /// Accuracy on the validation split, after the update.
-    pub val_accuracy: f64,
-}
-
-/// A trial's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// How it ended.
-    pub status: Status,
-    /// Validation accuracy after the last iteration, a fraction; none if it diverged.
-    pub val_accuracy: Option<f64>,
-    /// Loss of the first iteration.
-    pub first_loss: Option<f64>,
-    /// Loss of the last iteration; none if it diverged.
-    pub final_loss: Option<f64>,
-    /// Minibatch accuracy where the last epoch began.
-    pub train_accuracy: Option<f64>,
-    /// Updates done.
-    pub iterations_done: usize,
-    /// The iteration whose loss was not finite.
-    pub diverged_at: Option<usize>,
-    /// One point an epoch.
-    pub curve: Vec<EpochPoint>,
-}
-
-/// Which losses are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Those where an epoch begins: a loss with its penalty costs a pass over the weights.
-    Epochs,
-    /// Every iteration's.
-    EveryIteration,
-}
-
-/// Told what happens while a cohort trains.
-pub trait Observer<T> {
-    /// So many trials, with so many hidden units in all, have done one more iteration.
-    fn iterated(&mut self, _trials: usize, _units: usize) {}
-
-    /// The loss of a trial at an iteration, where [`Detail`] asks for it.
-    fn loss(&mut self, _trial: usize, _iteration: usize, _loss: f64, _learning_rate: f64) {}
-
-    /// A trial began an epoch.
-    fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {}
-
-    /// Asked before each iteration.
-    fn next(&mut self) -> Next {
-        Next::Iterate
-    }
-
-    /// Where the trials stand that are still in training, as [`Next`] asked.
-    fn checkpoint(&mut self, _state: State<T>) {}
-
-    /// Trials ended, together.
-    fn ended(&mut self, ended: Vec<Ended<T>>);
-}
-
-/// What to do between two iterations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Go on.
-    Iterate,
-    /// Hand out the state, then go on.
-    Checkpoint,
-    /// Hand out the state, then leave off.
-    CheckpointAndStop,
-    /// Leave off.
-    Stop,
-}
-
-/// A cohort between two iterations: what [`resume`] goes on from as if it had never stopped, to the bit. The stream of minibatches
-/// is not in it: that is where so many iterations have brought it.
-#[derive(Clone, Debug)]
-pub struct State<T> {
-    /// Iterations done.
-    pub iteration: usize,
-    /// The trials that are still in training.
-    pub members: Vec<MemberState<T>>,
-}
-
-/// A trial in training.
-#[derive(Clone, Debug)]
-pub struct MemberState<T> {
-    /// Its number among those the cohort began with.
-    pub trial: usize,
-    /// Its weights and rates.
-    pub start: Start<T>,
-    /// Its result so far.
-    pub so_far: SoFar,
-}
-
-/// What is known of a trial's result before it ends.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SoFar {
-    /// Loss of the first iteration.
-    pub first_loss: Option<f64>,
-    /// One point an epoch.
-    pub curve: Vec<EpochPoint>,
-    /// Its share of the time since the cohort began.
-    pub seconds: f64,
-}
-
-/// A trial at its end.
-#[derive(Clone, Debug)]
-pub struct Ended<T> {
-    /// Its number among those the cohort began with.
-    pub trial: usize,
-    /// Its result.
-    pub outcome: Outcome,
-    /// The trained network; none if it diverged.
-    pub network: Option<TwoLayerNet<T>>,
-    /// Its share of the time that the cohort took.
-    pub train_seconds: f64,
-}
 
 /// What a cohort starts from.
 #[derive(Clone, Debug)]

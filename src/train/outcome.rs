@@ -1,0 +1,75 @@
+//! A trial's result.
+
+use serde::{Deserialize, Serialize};
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All iterations done.
+    Complete,
+    /// The loss was no longer a finite number.
+    Diverged,
+    /// The program failed at it.
+    Failed,
+}
+
+impl Status {
+    /// As it stands in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is measured where an epoch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochPoint {
+    /// Epoch, from 0.
+    pub epoch: usize,
+    /// Iteration, from 0.
+    pub iteration: usize,
+    /// Loss with penalty on this iteration's minibatch, before the update.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f64,
+    /// Accuracy on this minibatch, after the update.
+    pub train_accuracy: f64,
+    /// Accuracy on the validation split, after the update.
+    pub val_accuracy: f64,
+}
+
+/// A trial's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// Validation accuracy after the last iteration, a fraction; none if it diverged.
+    pub val_accuracy: Option<f64>,
+    /// Loss of the first iteration.
+    pub first_loss: Option<f64>,
+    /// Loss of the last iteration; none if it diverged.
+    pub final_loss: Option<f64>,
+    /// Minibatch accuracy where the last epoch began.
+    pub train_accuracy: Option<f64>,
+    /// Updates done.
+    pub iterations_done: usize,
+    /// The iteration whose loss was not finite.
+    pub diverged_at: Option<usize>,
+    /// One point an epoch.
+    pub curve: Vec<EpochPoint>,
+}
+
+/// What is known of a trial's result before it ends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SoFar {
+    /// Loss of the first iteration.
+    pub first_loss: Option<f64>,
+    /// One point an epoch.
+    pub curve: Vec<EpochPoint>,
+    /// Its share of the time since the cohort began.
+    pub seconds: f64,
+}
