@@ -1,19 +1,23 @@
 //! `mlpgrid replay`: the cs231n notebook, digit for digit.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::train::{HISTORY_PICTURE, WEIGHTS_PICTURE, headline};
 use super::{DataDirectory, initialise_blas, print, print_json, say};
 use crate::data::Dataset;
 use crate::data::cifar::Format;
 use crate::data::synthetic::Manifest;
 use crate::error::Result;
+use crate::files;
 use crate::model::cohort::PenaltyGradient;
 use crate::random::numpy::RandomState;
 use crate::replay::published::{self, RELATIVE_TOLERANCE};
 use crate::replay::{Cifar, Line, Toy, cifar};
 use crate::report::progress::Progress;
+use crate::report::{plots, weights};
 
 /// Flags of `replay`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +27,10 @@ pub struct Arguments {
     /// Which gradient of the penalty to train with, and whose numbers to compare with
     #[arg(long, value_enum, default_value_t)]
     penalty_gradient: PenaltyGradient,
+    /// Directory for the notebook's pictures: toy-loss.png and, with the data, history.png (loss and accuracy) and weights.png
+    /// (what each hidden unit looks for)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -51,6 +59,9 @@ struct Report {
 /// Files of CIFAR-10 are there but cannot be used, or the output directory cannot be written.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let blas = initialise_blas()?;
+    if let Some(directory) = &arguments.out {
+        files::create_output_directory(directory)?;
+    }
     let data = load(&arguments.data)?;
     let gradient = arguments.penalty_gradient;
     let mut state = RandomState::new(0);
@@ -68,6 +79,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
         Err(why) => (None, Some(why)),
     };
+    if let Some(directory) = &arguments.out {
+        draw(directory, &toy, cifar.as_ref())?;
+        say(&format!("replay: drew the notebook's pictures into {}", directory.display()));
+    }
     let off = lines.iter().filter(|line| !line.ok).count();
     let report = Report {
         penalty_gradient: gradient,
@@ -107,6 +122,16 @@ fn load(place: &DataDirectory) -> Result<std::result::Result<Dataset, String>> {
         return Ok(Err(format!("{} holds synthetic images, not CIFAR-10", directory.display())));
     }
     place.load(&cifar::data_config()).map(Ok)
+}
+
+/// The pictures that the notebook draws, of what was replayed.
+fn draw(directory: &Path, toy: &Toy, cifar: Option<&Cifar<f64>>) -> Result<()> {
+    plots::losses("Toy network, 5 rows", &toy.losses).write(&directory.join("toy-loss.png"))?;
+    let Some(cifar) = cifar else { return Ok(()) };
+    let headline = headline(&cifar::hyperparameters(), &cifar.outcome);
+    plots::history(&headline, &cifar.losses, &cifar.outcome.curve).write(&directory.join(HISTORY_PICTURE))?;
+    let Some(network) = &cifar.network else { return Ok(()) };
+    weights::grid(network.w1.view()).write(&directory.join(WEIGHTS_PICTURE))
 }
 
 /// The numbers by group, then the verdict.

@@ -15,12 +15,18 @@ use crate::real::{Precision, Real};
 use crate::report::environment::Environment;
 use crate::report::history::{self, LossPoint};
 use crate::report::progress::Progress;
+use crate::report::{plots, weights};
 use crate::sweep::space::Trial;
-use crate::train::{self, Detail, Ended, EpochPoint, Observer, Status};
+use crate::train::{self, Detail, Ended, EpochPoint, Observer, Outcome, Status};
 use crate::version;
 
 /// File name of the model in the output directory.
 pub const MODEL: &str = "model.safetensors";
+
+/// File name of the picture of loss and accuracy.
+pub const HISTORY_PICTURE: &str = "history.png";
+/// File name of the picture of the first layer.
+pub const WEIGHTS_PICTURE: &str = "weights.png";
 
 /// Flags of `train`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +35,8 @@ pub struct Arguments {
     data: DataDirectory,
     #[command(flatten)]
     config: DataConfig,
-    /// Directory for history.csv, model.safetensors and environment.json; without it nothing is kept
+    /// Directory for history.csv, model.safetensors, environment.json and the pictures history.png (loss and accuracy) and
+    /// weights.png (what each hidden unit looks for); without it nothing is kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Measure on the test split too, once, at the end
@@ -115,9 +122,13 @@ impl Site<'_> {
     /// Writes what the output directory is for.
     fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ended<T>) -> Result<()> {
         let Self { data, blas, trial } = self;
-        history::write(&directory.join("history.csv"), losses, &ending.outcome.curve)?;
+        let curve = &ending.outcome.curve;
+        history::write(&directory.join("history.csv"), losses, curve)?;
+        let headline = headline(&trial.hyperparameters, &ending.outcome);
+        plots::history(&headline, losses, curve).write(&directory.join(HISTORY_PICTURE))?;
         Environment::of(blas).with(data, 1).write(&directory.join("environment.json"))?;
         let Some(network) = &ending.network else { return Ok(()) };
+        weights::grid(network.w1.view()).write(&directory.join(WEIGHTS_PICTURE))?;
         let provenance = Provenance {
             trial: trial.id.clone(),
             hyperparameters: (*trial.hyperparameters).clone(),
@@ -129,6 +140,16 @@ impl Site<'_> {
         };
         SavedModel { network: network.clone(), mean: data.mean.clone(), provenance }.write(&directory.join(MODEL))
     }
+}
+
+/// What was trained, and what became of it: the line above a history.
+pub fn headline(hyperparameters: &Hyperparameters, outcome: &Outcome) -> String {
+    let Hyperparameters { hidden, learning_rate, l2, .. } = hyperparameters;
+    let end = match (outcome.val_accuracy, outcome.diverged_at) {
+        (Some(accuracy), _) => format!("validation accuracy {}", percent(accuracy)),
+        (None, at) => format!("diverged at iteration {}", at.unwrap_or_default()),
+    };
+    format!("{hidden} hidden units, learning rate {learning_rate}, l2 {l2}: {end}")
 }
 
 /// Makes the output directory, unless it holds the model of another trial.
@@ -170,7 +191,7 @@ fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Pat
     }
     match directory {
         Some(directory) => say(&format!("train: wrote {}", directory.display())),
-        None => say("train: nothing was kept; --out DIR keeps history and model"),
+        None => say("train: nothing was kept; --out DIR keeps history, model and pictures"),
     }
 }
 

@@ -17,7 +17,9 @@ use crate::error::{Complaint, Error, Result};
 
 /// Bytes of one image: 32 rows × 32 columns × 3 channels. The D of every formula.
 pub const PIXELS: usize = 3072;
-const PLANE: usize = PIXELS / 3;
+/// Rows and columns of an image.
+pub const SIDE: usize = 32;
+const PLANE: usize = SIDE * SIDE;
 
 /// Which data set, and which of its labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

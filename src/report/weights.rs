@@ -1,0 +1,57 @@
+//! What the first layer looks for: the weights of every hidden unit as a small image.
+
+use ndarray::{ArrayView1, ArrayView2};
+
+use super::picture::Picture;
+use crate::data::cifar::{PIXELS, SIDE};
+use crate::real::Real;
+
+/// White pixels around every image, after enlargement.
+const PADDING: usize = 3;
+/// A constant image has no range to scale; it is of this grey.
+const GREY: u8 = 128;
+
+/// W1 (D, H) as a grid of H images of 32 × 32 pixels, row by row, ⌈√H⌉ in a row. Each is scaled by itself: its smallest weight
+/// is 0, its largest 255. Every pixel is enlarged to a square.
+///
+/// # Panics
+/// The rows of W1 are not the pixels of a CIFAR image, or there are no units.
+pub fn grid<T: Real>(w1: ArrayView2<'_, T>) -> Picture {
+    assert_eq!(w1.nrows(), PIXELS, "a row of W1 for every pixel and channel");
+    let units = w1.ncols();
+    let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
+    let times = enlargement(units);
+    let cell = SIDE * times + PADDING;
+    let mut picture = Picture::white(columns * cell + PADDING, units.div_ceil(columns) * cell + PADDING);
+    for (unit, weights) in w1.columns().into_iter().enumerate() {
+        let (top, left) = (PADDING + unit / columns * cell, PADDING + unit % columns * cell);
+        let image = bytes(weights);
+        for row in 0..SIDE * times {
+            for column in 0..SIDE * times {
+                let at = (row / times * SIDE + column / times) * 3;
+                picture.set(top + row, left + column, [image[at], image[at + 1], image[at + 2]]);
+            }
+        }
+    }
+    picture
+}
+
+/// How many times as large an image is drawn: few are drawn large, thousands still make a picture that opens.
+fn enlargement(units: usize) -> usize {
+    match units {
+        0..=144 => 3,
+        145..=1024 => 2,
+        _ => 1,
+    }
+}
+
+/// A unit's weights, (row, column, channel), over their range from smallest to largest.
+fn bytes<T: Real>(weights: ArrayView1<'_, T>) -> Vec<u8> {
+    let finite = || weights.iter().map(|weight| weight.as_f64()).filter(|weight| weight.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let scaled = |weight: &T| match weight.as_f64() {
+        weight if weight.is_finite() && low < high => ((weight - low) / (high - low) * 255.0).round() as u8,
+        _ => GREY,
+    };
+    weights.iter().map(scaled).collect()
+}
