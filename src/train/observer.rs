@@ -49,8 +49,8 @@ pub enum Next {
     Stop,
 }
 
-/// A cohort between two iterations: what [`resume`] goes on from as if it had never stopped, to the bit. The stream of minibatches
-/// is not in it: that is where so many iterations have brought it.
+/// A cohort between two iterations: what [`resume`](super::resume) goes on from as if it had never stopped, to the bit. The
+/// stream of minibatches is not in it: that is where so many iterations have brought it.
 #[derive(Clone, Debug)]
 pub struct State<T> {
     /// Iterations done.
