@@ -13,15 +13,15 @@ use crate::error::{Complaint, Error, Result};
 /// How a process ends at the second INT: as an interrupted one, whose command can be run again.
 const STOPPED_AT_ONCE: i32 = 75;
 
-/// From now on these signals set the flag; a second INT ends the process at once. A signal that the process was started to
-/// ignore (`nohup` does that with HUP) stays ignored.
+/// From now on these signals set the flag; a second INT ends the process at once. HUP stays ignored where the process was started
+/// to ignore it, which is what `nohup` is for.
 ///
 /// # Errors
 /// The system refuses.
 pub fn listen() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let ignored = ignored();
-    let listened = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2].into_iter().filter(|signal| !ignored(*signal));
+    let listened = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+    let listened = listened.into_iter().filter(|&signal| signal != SIGHUP || !is_ignored(signal));
     let attempt = || -> io::Result<()> {
         for signal in listened {
             if signal == SIGINT {
@@ -42,10 +42,10 @@ pub fn listen() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Whether a signal is ignored; where the system does not tell, none is.
-fn ignored() -> impl Fn(i32) -> bool {
+/// Whether a signal is ignored; where the system does not tell, it is not.
+fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    move |signal| mask >> (signal - 1) & 1 == 1
+    mask >> (signal - 1) & 1 == 1
 }

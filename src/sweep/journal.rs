@@ -159,6 +159,8 @@ pub struct Journal<'a> {
     disk: &'a dyn Disk,
     path: PathBuf,
     file: File,
+    /// A write failed: the file may end in half a record, which anything appended would make unreadable, and be lost with it.
+    is_broken: bool,
 }
 
 impl<'a> Journal<'a> {
@@ -176,18 +178,25 @@ impl<'a> Journal<'a> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io("create it", &path))?;
         disk.sync_directory(&folder).map_err(Error::io("sync the directory", &folder))?;
-        Ok(Self { disk, path, file })
+        Ok(Self { disk, path, file, is_broken: false })
     }
 
     /// Appends records; when this returns, they are on the disk.
     ///
     /// # Errors
-    /// They could not be written whole or not be synced; nothing may be appended after that.
+    /// They could not be written whole or not be synced. After that nothing more is appended to this file.
     pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        let Self { disk, path, file, is_broken } = self;
+        if *is_broken {
+            let found = "a record before it that could not be written";
+            return Err(Error::content(path, "to append a result", found, "run the same command again: it continues"));
+        }
+        *is_broken = true;
         let lines: String = records.iter().map(Record::to_line).collect();
-        let Self { disk, path, file } = self;
         disk.append(file, path, lines.as_bytes()).map_err(Error::io("append a result", &*path))?;
-        disk.sync(file, path).map_err(Error::io("sync a result", &*path))
+        disk.sync(file, path).map_err(Error::io("sync a result", &*path))?;
+        *is_broken = false;
+        Ok(())
     }
 }
 
@@ -291,6 +300,28 @@ mod tests {
         assert!(repaired.len() == 1 && repaired[0].contains(".jsonl:2: ") && repaired[0].contains("40 bytes"));
         assert_eq!(fs::read(&journal.path).unwrap(), whole);
         assert!(Results::read(directory.path()).unwrap().damage.is_empty());
+    }
+
+    /// A disk on which every write is cut short.
+    struct FullDisk;
+
+    impl Disk for FullDisk {
+        fn append(&self, file: &mut File, _path: &Path, bytes: &[u8]) -> io::Result<()> {
+            io::Write::write_all(file, &bytes[..bytes.len() / 2])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        }
+    }
+
+    #[test]
+    fn nothing_is_appended_to_half_a_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(&FullDisk, directory.path(), Shard::WHOLE).unwrap();
+        journal.append(&[record("a")]).unwrap_err();
+        let half = fs::read(&journal.path).unwrap();
+        journal.disk = &files::RealDisk; // there is room again
+        let refused = journal.append(&[record("b")]).unwrap_err().to_string();
+        assert!(refused.contains("a record before it that could not be written"), "{refused}");
+        assert_eq!(fs::read(&journal.path).unwrap(), half);
     }
 
     #[test]
