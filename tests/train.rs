@@ -3,8 +3,10 @@
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
 
-use common::{Place, Run, real_cifar, text};
+use common::{Place, Run, mlpgrid, real_cifar, signal, text, wait_until};
 
 const SMALL: [&str; 8] = ["--hidden", "8", "--batch-size", "20", "--iterations", "25", "--learning-rate", "1e-4"];
 
@@ -89,4 +91,39 @@ fn the_notebooks_run_on_real_cifar_ends_near_its_accuracy() {
     let report = Run::of(["train", "--data", &cifar].into_iter().chain(flags.split(' '))).json(0);
     assert!((report["val_accuracy"].as_f64().unwrap() - 0.287).abs() < 0.03, "{report}");
     assert!(report["first_loss"].to_string().starts_with("2.3029"), "{report}");
+}
+
+#[test]
+fn a_training_that_is_stopped_goes_on_to_the_files_of_an_undisturbed_one() {
+    let place = Place::new();
+    for precision in ["f32", "f64"] {
+        let long = ["--hidden", "30", "--batch-size", "20", "--iterations", "12000", "--precision", precision];
+        let out = |name: &str| text(&place.path(&format!("{name}-{precision}")));
+        place.train(&[&long[..], &["--out", &out("calm")]].concat()).json(0);
+        let (data, stopped) = (text(&place.data()), out("stopped"));
+        let mut arguments = vec!["train", "--data", &data, "--out", &stopped, "--checkpoint-every", "0.05"];
+        arguments.extend(long);
+        for name in ["INT", "KILL", "TERM"] {
+            let mut command = mlpgrid();
+            command.args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
+            let written = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
+            let before: Vec<_> = place.checkpoints(&format!("stopped-{precision}")).iter().map(written).collect();
+            let mut child = command.spawn().unwrap();
+            wait_until("a new checkpoint", || {
+                let now = place.checkpoints(&format!("stopped-{precision}"));
+                now.iter().map(written).any(|at| !before.contains(&at))
+            });
+            signal(&child, name);
+            let code = child.wait().unwrap().code();
+            assert_eq!(code, if name == "KILL" { None } else { Some(75) }, "{name}");
+        }
+        let run = Run::of(&arguments);
+        assert!(run.stderr.contains("goes on from a checkpoint"), "{}", run.stderr);
+        run.json(0);
+        for file in ["history.csv", "model.safetensors", "history.png", "weights.png"] {
+            let read = |name: &str| fs::read(PathBuf::from(out(name)).join(file)).unwrap();
+            assert!(read("stopped") == read("calm"), "{precision} {file}");
+        }
+        assert!(!PathBuf::from(&stopped).join("checkpoints").exists());
+    }
 }

@@ -14,6 +14,7 @@ pub mod train;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -147,4 +148,11 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 /// A fraction as a percentage.
 fn percent(fraction: f64) -> String {
     format!("{:.2} %", fraction * 100.0)
+}
+
+/// A time that was given in seconds.
+fn duration(flag: &str, seconds: f64) -> Result<Duration> {
+    let range = 0.01..=1e6;
+    let wrong = || Error::usage(flag, "0.01 to 1000000 seconds", seconds.to_string(), "change the value");
+    if range.contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{DataDirectory, dry_run, initialise_blas, percent, print_json, say};
+use super::{DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk};
 use crate::report::environment::{Environment, available_cores};
@@ -120,13 +120,6 @@ impl Arguments {
         };
         self.retry.iter().map(status).collect()
     }
-}
-
-/// A time that was given in seconds.
-fn duration(flag: &str, seconds: f64) -> Result<Duration> {
-    let range = 0.01..=1e6;
-    let wrong = || Error::usage(flag, "0.01 to 1000000 seconds", seconds.to_string(), "change the value");
-    if range.contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
 
 /// Trains what is missing, writes the leaderboard and prints one JSON object. The code is 3 where trials failed.

@@ -1,14 +1,18 @@
 //! `mlpgrid train`: one network.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{DataDirectory, initialise_blas, percent, print_json, say};
+use super::{DataDirectory, duration, initialise_blas, percent, print_json, say};
 use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, RealDisk};
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{Hyperparameters, TwoLayerNet};
 use crate::real::{Precision, Real};
@@ -16,8 +20,11 @@ use crate::report::environment::Environment;
 use crate::report::history::{self, LossPoint};
 use crate::report::progress::Progress;
 use crate::report::{plots, weights};
+use crate::signals;
+use crate::sweep::checkpoints::{self, CHECKPOINTS, Checkpoints, Made, Slots};
+use crate::sweep::shard::Shard;
 use crate::sweep::space::Trial;
-use crate::train::{self, Detail, Ended, EpochPoint, Observer, Outcome, Status};
+use crate::train::{self, Detail, Ended, EpochPoint, Next, Observer, Outcome, State, Status};
 use crate::version;
 
 /// File name of the model in the output directory.
@@ -42,6 +49,9 @@ pub struct Arguments {
     /// Measure on the test split too, once, at the end
     #[arg(long)]
     test: bool,
+    /// With --out: seconds between two checkpoints, which the same command goes on from
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    checkpoint_every: f64,
     #[command(flatten)]
     hyperparameters: Hyperparameters,
 }
@@ -65,9 +75,12 @@ struct Report {
 /// Trains, writes the output directory and prints one JSON object. The code is 3 where training diverged.
 ///
 /// # Errors
-/// A hyperparameter is out of its range, the data cannot be read, or the output directory cannot be written or holds another
-/// model.
+/// A hyperparameter is out of its range, the data cannot be read, the output directory cannot be written or holds another
+/// model, or a signal asked to stop.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    let checkpoint_every = duration("--checkpoint-every", arguments.checkpoint_every)?;
+    // Without a place for a checkpoint there is nothing to do about a signal.
+    let stop = arguments.out.as_ref().map(|_| signals::listen()).transpose()?;
     let blas = initialise_blas()?;
     let data = arguments.data.load(&arguments.config)?;
     let train_rows = data.rows(Split::Train).len();
@@ -76,9 +89,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         claim(directory, &trial)?;
     }
     let site = Site { data: &data, blas: &blas, trial: &trial };
+    let keeper = match (&arguments.out, stop) {
+        (Some(directory), Some(stop)) => Some(Keeper::new(&site, directory, checkpoint_every, stop)?),
+        _ => None,
+    };
     match trial.hyperparameters.precision {
-        Precision::F32 => site.train::<f32>(arguments),
-        Precision::F64 => site.train::<f64>(arguments),
+        Precision::F32 => site.train::<f32>(arguments, keeper),
+        Precision::F64 => site.train::<f64>(arguments, keeper),
     }
 }
 
@@ -90,11 +107,24 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn train<T: Real>(&self, arguments: &Arguments) -> Result<u8> {
+    fn train<T: Real>(&self, arguments: &Arguments, keeper: Option<Keeper<'_>>) -> Result<u8> {
         let Self { data, trial, .. } = self;
-        let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations);
-        train::train(data, std::slice::from_ref(&trial.hyperparameters), Detail::EveryIteration, &mut recorder);
+        let trials = std::slice::from_ref(&trial.hyperparameters);
+        let resumed = keeper.as_ref().map(Keeper::resume::<T>).transpose()?.flatten();
+        let done = resumed.as_ref().map_or(0, |(state, _)| state.iteration);
+        let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations - done, keeper);
+        match resumed {
+            Some((state, losses)) => {
+                say(&format!("train: goes on from a checkpoint after {done} iterations"));
+                recorder.losses = losses;
+                train::resume(state, data, trials, Detail::EveryIteration, &mut recorder);
+            }
+            None => train::train(data, trials, Detail::EveryIteration, &mut recorder),
+        }
         recorder.progress.finish();
+        if let Some(error) = recorder.error {
+            return Err(error);
+        }
         let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
         let batch_size = trial.hyperparameters.batch_size;
@@ -102,6 +132,7 @@ impl Site<'_> {
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
         if let Some(directory) = &arguments.out {
             self.keep(directory, &recorder.losses, &ending)?;
+            let _ = fs::remove_dir_all(directory.join(CHECKPOINTS)); // what stays is not gone on from: it is over
         }
         tell(&ending, test_accuracy, arguments.out.as_deref());
         let outcome = ending.outcome;
@@ -195,21 +226,97 @@ fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Pat
     }
 }
 
-/// Keeps losses and the end, and shows progress.
-struct Recorder<T> {
-    progress: Progress,
-    losses: Vec<LossPoint>,
-    ending: Option<Ended<T>>,
+/// Keeps a training that is under way: its state, and its losses until then.
+struct Keeper<'a> {
+    trial: &'a Trial,
+    directory: &'a Path,
+    made: Made,
+    slots: Slots,
+    every: Duration,
+    last: Instant,
+    stop: Arc<AtomicBool>,
 }
 
-impl<T> Recorder<T> {
-    fn new(iterations: usize) -> Self {
-        let progress = Progress::new("train", "iterations", iterations as f64);
-        Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None }
+impl<'a> Keeper<'a> {
+    fn new(site: &Site<'a>, directory: &'a Path, every: Duration, stop: Arc<AtomicBool>) -> Result<Self> {
+        checkpoints::prepare(directory, Shard::WHOLE)?;
+        Ok(Self {
+            trial: site.trial,
+            directory,
+            made: Made::with(&site.blas.kernel, &site.data.fingerprint),
+            slots: Slots::new(directory, Shard::WHOLE, &[site.trial]),
+            every,
+            last: Instant::now(),
+            stop,
+        })
+    }
+
+    fn losses_file(&self) -> PathBuf {
+        checkpoints::folder(self.directory, Shard::WHOLE).join("history.csv")
+    }
+
+    /// The state and the losses before it, if they are there.
+    fn resume<T: Real>(&self) -> Result<Option<(State<T>, Vec<LossPoint>)>> {
+        let found = Checkpoints::find(self.directory)?;
+        found.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+        let from = found.resumable(&self.made, &[self.trial]).into_iter().next();
+        let unusable = found.tell_unusable(&self.made, &[self.trial]);
+        unusable.iter().for_each(|line| say(&format!("warning: {line}")));
+        let (Some(from), Some(mut losses)) = (from, history::read_losses(&self.losses_file())) else { return Ok(None) };
+        losses.truncate(from.iteration);
+        // The losses are written first, so there are as many, unless somebody meddled.
+        if losses.len() < from.iteration { Ok(None) } else { from.load().map(|state| Some((state, losses))) }
+    }
+
+    fn next(&self) -> Next {
+        if self.stop.load(Ordering::Relaxed) {
+            Next::CheckpointAndStop
+        } else if self.last.elapsed() >= self.every {
+            Next::Checkpoint
+        } else {
+            Next::Iterate
+        }
+    }
+
+    fn write<T: Real>(&mut self, state: &State<T>, losses: &[LossPoint]) -> Result<()> {
+        history::write(&self.losses_file(), losses, &[])?;
+        self.slots.write(&RealDisk, &self.made, &[self.trial], state)?;
+        self.last = Instant::now();
+        Ok(())
     }
 }
 
-impl<T> Observer<T> for Recorder<T> {
+/// Keeps losses and the end, and shows progress.
+struct Recorder<'a, T> {
+    progress: Progress,
+    losses: Vec<LossPoint>,
+    ending: Option<Ended<T>>,
+    keeper: Option<Keeper<'a>>,
+    /// Why a checkpoint could not be written.
+    error: Option<Error>,
+}
+
+impl<'a, T> Recorder<'a, T> {
+    fn new(iterations: usize, keeper: Option<Keeper<'a>>) -> Self {
+        let progress = Progress::new("train", "iterations", iterations as f64);
+        Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None, keeper, error: None }
+    }
+}
+
+impl<T: Real> Observer<T> for Recorder<'_, T> {
+    fn next(&mut self) -> Next {
+        match &self.keeper {
+            _ if self.error.is_some() => Next::Stop,
+            Some(keeper) => keeper.next(),
+            None => Next::Iterate,
+        }
+    }
+
+    fn checkpoint(&mut self, state: State<T>) {
+        let written = self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.write(&state, &self.losses));
+        self.error = written.err();
+    }
+
     fn iterated(&mut self, _trials: usize, _units: usize) {
         self.progress.add(1, 1.0);
     }

@@ -46,3 +46,17 @@ pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result
         csv.flush()
     })
 }
+
+/// The losses of a file that [`write()`] wrote; none where it cannot be read as one.
+pub fn read_losses(path: &Path) -> Option<Vec<LossPoint>> {
+    let mut csv = csv::Reader::from_path(path).ok()?;
+    let point = |row: csv::Result<csv::StringRecord>| {
+        let row = row.ok()?;
+        Some(LossPoint {
+            iteration: row.get(0)?.parse().ok()?,
+            loss: row.get(2)?.parse().ok()?,
+            learning_rate: row.get(3)?.parse().ok()?,
+        })
+    };
+    csv.records().map(point).collect()
+}

@@ -118,7 +118,8 @@ impl Slots {
     }
 }
 
-fn folder(directory: &Path, shard: Shard) -> PathBuf {
+/// Where the checkpoints of a shard are.
+pub fn folder(directory: &Path, shard: Shard) -> PathBuf {
     directory.join(CHECKPOINTS).join(shard.file_name())
 }
 
@@ -159,8 +160,9 @@ impl Checkpoints {
     pub fn find(directory: &Path) -> Result<Self> {
         let mut checkpoints = Self::default();
         let folder = directory.join(CHECKPOINTS);
-        for shard in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            for path in files::with_extension(&shard.path(), EXTENSION)? {
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for shard in entries.filter(|path| path.is_dir()) {
+            for path in files::with_extension(&shard, EXTENSION)? {
                 match read(&path) {
                     Ok((header, _)) => checkpoints.found.push((path, header)),
                     Err(found) => checkpoints.damage.push(format!(
