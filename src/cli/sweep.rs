@@ -105,12 +105,16 @@ struct Report {
 impl Arguments {
     /// `--workers`, or what Slurm gave this task, or what the machine has.
     fn workers(&self) -> Result<usize> {
-        let from_slurm = || std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|count| count.parse().ok());
-        let workers = self.workers.or_else(from_slurm).unwrap_or_else(available_cores);
-        if (1..=4096).contains(&workers) {
-            return Ok(workers);
-        }
-        Err(Error::usage("--workers", "1 to 4096", workers.to_string(), "ask for at most one worker a core"))
+        let from_slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().filter(|told| !told.is_empty());
+        let (place, told) = match (self.workers, from_slurm) {
+            (Some(workers), _) => ("--workers", workers.to_string()),
+            (None, Some(told)) => ("SLURM_CPUS_PER_TASK", told),
+            (None, None) => return Ok(available_cores()),
+        };
+        let workers = told.parse().ok().filter(|workers| (1..=4096).contains(workers));
+        workers.ok_or_else(|| {
+            Error::usage(place, "1 to 4096", format!("`{told}`"), "ask for one worker a core, with --workers")
+        })
     }
 
     fn retried(&self) -> Vec<Status> {

@@ -86,7 +86,10 @@ fn from_environment(count: Option<usize>, variable: &dyn Fn(&str) -> Option<Stri
             ))
         };
     }
-    let (Some(first), Some(last)) = (optional(scheduler.first)?, optional(scheduler.last)?) else {
+    let first = optional(scheduler.first)?.unwrap_or(0);
+    let step = optional(scheduler.step)?.unwrap_or(1).max(1);
+    let from_first_to_last = optional(scheduler.last)?.map(|last| last.saturating_sub(first) / step + 1);
+    let Some(tasks) = optional(scheduler.count)?.or(from_first_to_last) else {
         return Err(Error::usage(
             "--shard auto",
             format!("the number of tasks, which {} does not tell", scheduler.name),
@@ -94,15 +97,16 @@ fn from_environment(count: Option<usize>, variable: &dyn Fn(&str) -> Option<Stri
             "give it: --shard auto/N",
         ));
     };
-    let step = optional(scheduler.step)?.unwrap_or(1).max(1);
-    let tasks = last.saturating_sub(first) / step + 1;
-    let told = optional(scheduler.count)?.unwrap_or(tasks);
-    let on_the_grid = task >= first && task <= last && (task - first).is_multiple_of(step);
-    if told != tasks || !on_the_grid {
+    let has_gaps = from_first_to_last.is_some_and(|all| all != tasks);
+    let on_the_grid = task >= first && (task - first).is_multiple_of(step) && (task - first) / step < tasks;
+    if has_gaps || !on_the_grid {
         return Err(Error::usage(
             "--shard auto",
-            format!("an array of {first} to {last} in steps of {step}"),
-            format!("{told} tasks, this one is {task}"),
+            format!("an array of {tasks} tasks from {first} in steps of {step}"),
+            match from_first_to_last {
+                Some(all) if has_gaps => format!("a list with gaps: {all} tasks would fill it"),
+                _ => format!("task {task}"),
+            },
             "where only some tasks of an array run, name the number of shards: --shard auto/N (tasks count from 0)",
         ));
     }
@@ -131,9 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_tasks_is_enough_where_the_last_is_not_told() {
+        let task = |id, others: &[(&'static str, &'static str)]| {
+            let mut set = vec![("SLURM_ARRAY_TASK_ID", id), ("SLURM_ARRAY_TASK_COUNT", "3")];
+            set.extend(others);
+            of("auto", &set)
+        };
+        let from_one = [("SLURM_ARRAY_TASK_MIN", "1"), ("SLURM_ARRAY_TASK_STEP", "2")];
+        assert_eq!(task("5", &from_one).unwrap(), Shard { index: 3, count: 3 });
+        assert_eq!(task("2", &[]).unwrap(), Shard { index: 3, count: 3 });
+        for (id, others) in [("7", &from_one[..]), ("4", &from_one), ("0", &from_one), ("3", &[])] {
+            assert!(task(id, others).unwrap_err().to_string().contains(&format!("found task {id}")), "{id}");
+        }
+    }
+
+    #[test]
     fn a_slurm_array_with_gaps_is_refused_with_the_way_out() {
         let error = slurm("5", "1", "5", "1", "2").unwrap_err().to_string();
-        assert!(error.contains("auto/N"), "{error}");
+        assert!(error.contains("a list with gaps: 5 tasks would fill it") && error.contains("auto/N"), "{error}");
     }
 
     #[test]
