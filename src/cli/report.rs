@@ -1,16 +1,23 @@
 //! `mlpgrid report`: what a sweep's directory holds, merged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::sweep::{LEADERBOARD, TABLE_ROWS};
 use super::{print_json, say};
 use crate::error::Result;
 use crate::report::leaderboard;
-use crate::sweep::journal::Results;
+use crate::sweep::journal::{Results, better_first};
+use crate::sweep::space::Trial;
 use crate::sweep::{best, directory};
 use crate::train::Status;
+
+/// Rows of the table at the end.
+pub const TABLE_ROWS: usize = 10;
+/// File name of the leaderboard.
+const LEADERBOARD: &str = "leaderboard.csv";
+/// How often the leaderboard is written again because records came meanwhile.
+const ATTEMPTS: usize = 10;
 
 /// Flags of `report`.
 #[derive(Debug, clap::Args)]
@@ -23,16 +30,47 @@ pub struct Arguments {
     top: usize,
 }
 
-/// What `report` prints.
+/// How the trials of a sweep ended: what `report`, `sweep` and `status` print first.
 #[derive(Debug, Serialize)]
-struct Report {
-    trials: usize,
-    complete: usize,
-    diverged: usize,
-    failed: usize,
-    missing: usize,
-    best_val_accuracy: Option<f64>,
-    best_trial: Option<String>,
+pub struct Summary {
+    /// Of the sweep, all shards together.
+    pub trials: usize,
+    /// Trained to the end.
+    pub complete: usize,
+    /// Their loss was no longer a finite number.
+    pub diverged: usize,
+    /// The program failed at them.
+    pub failed: usize,
+    /// Have no record yet.
+    pub missing: usize,
+    /// Of the best trial, a fraction.
+    pub best_val_accuracy: Option<f64>,
+    /// The complete trial that validation ranks first.
+    pub best_trial: Option<String>,
+}
+
+impl Summary {
+    /// Of what is recorded of `trials`.
+    pub fn of(trials: &[Trial], results: &Results) -> Self {
+        let records: Vec<_> = trials.iter().filter_map(|trial| results.records.get(&trial.id)).collect();
+        let count = |status| records.iter().filter(|record| record.outcome.status == status).count();
+        let complete = records.iter().filter(|record| record.outcome.status == Status::Complete);
+        let best = complete.min_by(|a, b| better_first(&a.outcome, &b.outcome));
+        Self {
+            trials: trials.len(),
+            complete: count(Status::Complete),
+            diverged: count(Status::Diverged),
+            failed: count(Status::Failed),
+            missing: trials.len() - records.len(),
+            best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
+            best_trial: best.map(|record| record.trial.clone()),
+        }
+    }
+
+    /// The exit code of a command that is done: 3 where trials failed.
+    pub fn exit_code(&self) -> u8 {
+        if self.failed > 0 { 3 } else { 0 }
+    }
 }
 
 /// Writes the leaderboard and the best model of everything that any process recorded here, and prints one JSON object. The code is
@@ -43,26 +81,36 @@ struct Report {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
     let trials = directory::read(directory)?.trials()?;
-    let results = Results::read(directory)?;
-    results.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
-    let rows = leaderboard::rank(&trials, &results);
+    Results::read(directory)?.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+    let summary = publish("report", directory, &trials, arguments.top)?;
+    print_json(&summary)?;
+    Ok(summary.exit_code())
+}
+
+/// Writes the leaderboard and the best model of everything that is recorded, and shows the `top` rows; `command` says it.
+///
+/// # Errors
+/// Results cannot be read, or one of the files cannot be written.
+pub fn publish(command: &str, directory: &Path, trials: &[Trial], top: usize) -> Result<Summary> {
     let path = directory.join(LEADERBOARD);
-    leaderboard::write_csv(&path, &rows)?;
-    if !best::merge(directory, &trials, &results)? {
+    let mut results = Results::read(directory)?;
+    let mut best_is_here = true;
+    // Of shards that end at the same time, the one that read first may write last: it looks again.
+    for _ in 0..ATTEMPTS {
+        leaderboard::write_csv(&path, &leaderboard::rank(trials, &results))?;
+        best_is_here = best::merge(directory, trials, &results)?;
+        let now = Results::read(directory)?;
+        let is_news = now.records.len() > results.records.len();
+        results = now;
+        if !is_news {
+            break;
+        }
+    }
+    if !best_is_here {
         say("warning: the model of the best trial is not here; run the sweep again: it trains that trial once more");
     }
-    say(&leaderboard::table(&rows, &trials, arguments.top));
-    say(&format!("report: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
-    let count = |status| rows.iter().filter(|row| row.outcome.status == status).count();
-    let best = rows.first().filter(|row| row.outcome.status == Status::Complete);
-    print_json(&Report {
-        trials: trials.len(),
-        complete: count(Status::Complete),
-        diverged: count(Status::Diverged),
-        failed: count(Status::Failed),
-        missing: trials.len() - rows.len(),
-        best_val_accuracy: best.and_then(|row| row.outcome.val_accuracy),
-        best_trial: best.map(|row| row.trial.id.clone()),
-    })?;
-    Ok(if count(Status::Failed) > 0 { 3 } else { 0 })
+    let rows = leaderboard::rank(trials, &results);
+    say(&format!("\n{}", leaderboard::table(&rows, trials, top)));
+    say(&format!("{command}: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
+    Ok(Summary::of(trials, &results))
 }

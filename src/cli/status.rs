@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::report::Summary;
 use super::{percent, print, print_json, say};
 use crate::error::Result;
 use crate::sweep::checkpoints::Checkpoints;
-use crate::sweep::journal::{Results, better_first};
+use crate::sweep::journal::Results;
 use crate::sweep::lock::{self, Holder};
 use crate::sweep::space::Trial;
 use crate::sweep::{directory, plan};
-use crate::train::Status;
 
 /// A lock of another machine that was not renewed for so long is a dead process's.
 const DEAD_AFTER: Duration = Duration::from_secs(45);
@@ -31,20 +31,14 @@ pub struct Arguments {
 /// What `status` prints.
 #[derive(Debug, Serialize)]
 struct Report {
-    trials: usize,
-    complete: usize,
-    diverged: usize,
-    failed: usize,
-    /// Have no record yet; those interrupted are among them.
-    missing: usize,
-    /// Have no record, but a checkpoint.
+    #[serde(flatten)]
+    summary: Summary,
+    /// Of those missing, those that have a checkpoint.
     interrupted: usize,
     running: Vec<Running>,
     /// Until the last running process is done; with none running, for one worker at the rate so far.
     seconds_left: Option<f64>,
     damaged_records: usize,
-    best_val_accuracy: Option<f64>,
-    best_trial: Option<String>,
 }
 
 /// A process that trains.
@@ -90,10 +84,6 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let damage: Vec<&String> = results.damage.iter().filter(is_news).collect();
     damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
 
-    let records: Vec<_> = trials.iter().filter_map(|trial| results.records.get(&trial.id)).collect();
-    let count = |status| records.iter().filter(|record| record.outcome.status == status).count();
-    let complete = records.iter().filter(|record| record.outcome.status == Status::Complete);
-    let best = complete.min_by(|a, b| better_first(&a.outcome, &b.outcome));
     let in_checkpoints = checkpoints.trials();
     let is_interrupted =
         |trial: &&Trial| in_checkpoints.contains(trial.id.as_str()) && !results.records.contains_key(&trial.id);
@@ -102,17 +92,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => running.iter().filter_map(|process| process.seconds_left).reduce(f64::max),
     };
     let report = Report {
-        trials: trials.len(),
-        complete: count(Status::Complete),
-        diverged: count(Status::Diverged),
-        failed: count(Status::Failed),
-        missing: trials.len() - records.len(),
+        summary: Summary::of(&trials, &results),
         interrupted: trials.iter().filter(is_interrupted).count(),
         running,
         seconds_left,
         damaged_records: damage.len(),
-        best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
-        best_trial: best.map(|record| record.trial.clone()),
     };
     if arguments.json {
         print_json(&report)?;
@@ -139,19 +123,20 @@ fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
 }
 
 fn for_people(report: &Report) -> String {
-    let best = match (&report.best_trial, report.best_val_accuracy) {
+    let summary = &report.summary;
+    let best = match (&summary.best_trial, summary.best_val_accuracy) {
         (Some(trial), Some(accuracy)) => format!("{} validation accuracy, trial {trial}", percent(accuracy)),
         _ => "none yet".to_owned(),
     };
     let missing = match report.interrupted {
-        0 => report.missing.to_string(),
-        interrupted => format!("{}, {interrupted} of them with a checkpoint to go on from", report.missing),
+        0 => summary.missing.to_string(),
+        interrupted => format!("{}, {interrupted} of them with a checkpoint to go on from", summary.missing),
     };
     let mut lines = vec![
-        ("trials", report.trials.to_string()),
-        ("complete", report.complete.to_string()),
-        ("diverged", report.diverged.to_string()),
-        ("failed", report.failed.to_string()),
+        ("trials", summary.trials.to_string()),
+        ("complete", summary.complete.to_string()),
+        ("diverged", summary.diverged.to_string()),
+        ("failed", summary.failed.to_string()),
         ("missing", missing),
     ];
     for Running { shard, host, pid, since, trials_done, trials, .. } in &report.running {

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::report::{self, Summary};
 use super::{DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk};
 use crate::report::environment::{Environment, available_cores};
-use crate::report::leaderboard;
 use crate::report::progress::Progress;
 use crate::signals;
 use crate::sweep::checkpoints::Checkpoints;
+use crate::sweep::cluster;
 use crate::sweep::directory::{self, Claim};
 use crate::sweep::job::{Job, Site};
 use crate::sweep::journal::{self, Results};
@@ -26,13 +27,8 @@ use crate::sweep::plan;
 use crate::sweep::runner::{self, Watcher};
 use crate::sweep::shard::Shard;
 use crate::sweep::space::{Space, Trial};
-use crate::sweep::{best, cluster};
 use crate::train::{Outcome, Status};
 
-/// Rows of the table at the end.
-pub const TABLE_ROWS: usize = 10;
-/// File name of the leaderboard.
-pub const LEADERBOARD: &str = "leaderboard.csv";
 /// The longest time between two renewals of a lock.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
@@ -89,14 +85,9 @@ enum Retry {
 /// What `sweep` prints.
 #[derive(Debug, Serialize)]
 struct Report {
-    trials: usize,
-    complete: usize,
-    diverged: usize,
-    failed: usize,
-    missing: usize,
+    #[serde(flatten)]
+    summary: Summary,
     trained_now: usize,
-    best_val_accuracy: Option<f64>,
-    best_trial: Option<String>,
     train_seconds: f64,
     trial_iterations_per_second: Option<f64>,
     gflops: Option<f64>,
@@ -205,36 +196,23 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
     let results = Results::read(directory)?;
     Checkpoints::find(directory)?.remove_recorded(&|trial| results.records.contains_key(trial));
-    let rows = leaderboard::rank(&trials, &results);
     if let Err(error) = outcome {
         let done = job.trials.iter().filter(|trial| results.records.contains_key(&trial.id)).count();
         say(&format!("sweep: {done} of {} trials of shard {shard} are recorded", job.trials.len()));
         return Err(error);
     }
-    let path = directory.join(LEADERBOARD);
-    leaderboard::write_csv(&path, &rows)?;
-    best::merge(directory, &trials, &results)?;
-    say(&format!("\n{}", leaderboard::table(&rows, &trials, TABLE_ROWS)));
-    say(&format!("sweep: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
-
-    let count = |status| rows.iter().filter(|row| row.outcome.status == status).count();
-    let best = rows.first().filter(|row| row.outcome.status == Status::Complete);
+    let summary = report::publish("sweep", directory, &trials, report::TABLE_ROWS)?;
+    let code = summary.exit_code();
     let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
     let (iterations, work) = display.done();
     print_json(&Report {
-        trials: trials.len(),
-        complete: count(Status::Complete),
-        diverged: count(Status::Diverged),
-        failed: count(Status::Failed),
-        missing: trials.len() - rows.len(),
+        summary,
         trained_now: job.missing.len(),
-        best_val_accuracy: best.and_then(|row| row.outcome.val_accuracy),
-        best_trial: best.map(|row| row.trial.id.clone()),
         train_seconds,
         trial_iterations_per_second: rate(iterations),
         gflops: rate(work / 1e9),
     })?;
-    Ok(if count(Status::Failed) > 0 { 3 } else { 0 })
+    Ok(code)
 }
 
 /// Says what there is to do.
