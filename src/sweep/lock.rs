@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -229,7 +230,12 @@ impl Lock {
             beside.write_all(&json(&content))?;
             beside.as_file().sync_all()?;
             match fs::hard_link(beside.path(), &path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                // On NFS the answer to a link that succeeded can be lost, and the second request finds it there.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if fs::metadata(beside.path())?.nlink() < 2 {
+                        return Ok(false);
+                    }
+                }
                 other => other?,
             }
             sync_directory(folder)?;
