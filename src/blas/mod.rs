@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // the only calls into C
 
 pub mod lanes;
+pub mod matrix;
 
 use std::env;
 use std::ffi::{CStr, c_char, c_int};

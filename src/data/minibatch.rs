@@ -2,12 +2,13 @@
 
 use clap::ValueEnum;
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Rows;
+use crate::blas::matrix::Matrix;
 use crate::random::numpy::RandomState;
 use crate::random::{self, ChaCha8Rng, Purpose};
 use crate::real::Real;
@@ -94,16 +95,11 @@ impl Stream {
     }
 }
 
-/// Bytes between the rows of X. Rows of 3072 floats are three pages long: without a gap a column of X falls into one set of the
-/// first-level cache, and OpenBLAS reads 16 rows at a time. It makes both products 1 to 2 % faster.
-const GAP: usize = 64;
-
 /// A buffer of B rows that the products read: X (B, D), and the labels y (B).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Minibatch<T> {
-    /// (room for rows, D and a gap).
-    buffer: Array2<T>,
-    inputs: usize,
+    /// (room for rows, D).
+    buffer: Matrix<T>,
     labels: Vec<u8>,
     rows: usize,
 }
@@ -111,8 +107,7 @@ pub struct Minibatch<T> {
 impl<T: Real> Minibatch<T> {
     /// Room for up to `rows` rows of `inputs` numbers.
     pub fn new(rows: usize, inputs: usize) -> Self {
-        let buffer = Array2::zeros((rows, inputs + GAP / size_of::<T>()));
-        Self { buffer, inputs, labels: vec![0; rows], rows: 0 }
+        Self { buffer: Matrix::zeros(rows, inputs), labels: vec![0; rows], rows: 0 }
     }
 
     /// A minibatch that is there already: X (B, D) and y (B).
@@ -122,18 +117,18 @@ impl<T: Real> Minibatch<T> {
     pub fn of(x: Array2<T>, labels: Vec<u8>) -> Self {
         assert_eq!(x.nrows(), labels.len(), "one label a row");
         let mut batch = Self::new(x.nrows(), x.ncols());
-        batch.buffer.slice_mut(s![.., ..x.ncols()]).assign(&x);
+        batch.buffer.view_mut().assign(&x);
         Self { rows: labels.len(), labels, ..batch }
     }
 
     /// X (B, D) as last gathered.
     pub fn x(&self) -> ArrayView2<'_, T> {
-        self.buffer.slice(s![..self.rows, ..self.inputs])
+        self.buffer.top(self.rows)
     }
 
     /// Everything that the buffer has room for: X, and below it whatever was there before.
     pub fn buffer(&self) -> ArrayView2<'_, T> {
-        self.buffer.slice(s![.., ..self.inputs])
+        self.buffer.view()
     }
 
     /// y (B) as last gathered.
@@ -148,22 +143,20 @@ impl<T: Real> Minibatch<T> {
     /// # Panics
     /// There are more rows than room, a row number is not below `from.len()`, or rows have another number of inputs.
     pub fn gather(&mut self, from: Rows<'_>, mean: &[T], rows: impl ExactSizeIterator<Item = usize>) {
-        let inputs = self.inputs;
+        let inputs = self.buffer.columns();
         assert_eq!(mean.len(), inputs, "rows have as many numbers as the buffer");
         self.rows = rows.len();
-        let stride = self.buffer.ncols();
-        let targets = self.buffer.as_slice_mut().expect("the buffer is contiguous").chunks_exact_mut(stride);
-        assert!(self.rows <= targets.len(), "{} rows do not fit a buffer of {}", self.rows, targets.len());
+        assert!(self.rows <= self.buffer.rows(), "{} rows do not fit a buffer of {}", self.rows, self.buffer.rows());
         let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
         let mut rows = rows.peekable();
-        for (target, label) in targets.zip(&mut self.labels) {
+        for (place, label) in self.labels.iter_mut().enumerate() {
             let Some(row) = rows.next() else { break };
             if let Some(&next) = rows.peek() {
                 // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
                 std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
             }
             *label = from.labels[row];
-            decode(&mut target[..inputs], source(row), mean);
+            decode(self.buffer.row_mut(place), source(row), mean);
         }
     }
 }

@@ -29,6 +29,7 @@ use serde::Serialize;
 use super::second_layer::{SecondLayer, UnitRows, Update};
 use super::two_layer_net::TwoLayerNet;
 use crate::blas::lanes::Lanes;
+use crate::blas::matrix::Matrix;
 use crate::data::minibatch::Minibatch;
 use crate::real::Real;
 
@@ -92,10 +93,10 @@ struct Member<T> {
 }
 
 /// The weights of K networks that train in lockstep.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cohort<T> {
-    /// V, (places, D), row-major. Rows without a unit are zero, and stay so.
-    v: Array2<T>,
+    /// V, (places, D). Rows without a unit are zero, and stay so.
+    v: Matrix<T>,
     members: Vec<Member<T>>,
     lanes: Lanes,
 }
@@ -118,11 +119,11 @@ impl<T: Real> Cohort<T> {
         let inputs = starts[0].network.w1.nrows();
         let units: Vec<usize> = starts.iter().map(|start| start.network.b1.len()).collect();
         let (places, rows) = lanes.places(&units);
-        let mut v = Array2::zeros((rows, inputs));
+        let mut v = Matrix::zeros(rows, inputs);
         let mut member = |(start, places): (Start<T>, Vec<usize>)| {
             let Start { network: TwoLayerNet { w1, b1, w2, b2 }, scale, l2, learning_rate, penalty_gradient } = start;
             for (unit, &place) in w1.columns().into_iter().zip(&places) {
-                v.row_mut(place).assign(&unit);
+                v.row_mut(place).iter_mut().zip(unit).for_each(|(place, &weight)| *place = weight);
             }
             let layer = SecondLayer { b1, w2, b2 };
             Member { places, scale, layer, l2, learning_rate, penalty_gradient }
@@ -143,7 +144,7 @@ impl<T: Real> Cohort<T> {
 
     /// Rows of V, those without a unit included.
     pub fn places(&self) -> usize {
-        self.v.nrows()
+        self.v.rows()
     }
 
     /// Buffers for minibatches of `rows` rows.
@@ -162,8 +163,8 @@ impl<T: Real> Cohort<T> {
 
     /// The first wide product: Zᵀ = V·Xᵀ into the scratch.
     pub fn forward(&self, x: ArrayView2<'_, T>, scratch: &mut Scratch<T>) {
-        let mut z = scratch.wide.slice_mut(s![..self.v.nrows(), ..]);
-        general_mat_mul(T::one(), &self.v, &x.t(), T::zero(), &mut z);
+        let mut z = scratch.wide.slice_mut(s![..self.v.rows(), ..]);
+        general_mat_mul(T::one(), &self.v.view(), &x.t(), T::zero(), &mut z);
     }
 
     /// All between the two wide products, member by member: updates everything but V, and leaves Δᵀ in place of Zᵀ.
@@ -175,8 +176,8 @@ impl<T: Real> Cohort<T> {
 
     /// The second wide product: V += Δᵀ·X.
     pub fn backward(&mut self, x: ArrayView2<'_, T>, scratch: &Scratch<T>) {
-        let deltas = scratch.wide.slice(s![..self.v.nrows(), ..]);
-        general_mat_mul(T::one(), &deltas, &x, T::one(), &mut self.v);
+        let deltas = scratch.wide.slice(s![..self.v.rows(), ..]);
+        general_mat_mul(T::one(), &deltas, &x, T::one(), &mut self.v.view_mut());
     }
 
     /// Rows of `batch` whose largest score is that of their label, added to `correct[k]` for member k.
@@ -201,7 +202,7 @@ impl<T: Real> Cohort<T> {
         if member.l2 == 0.0 {
             return 0.0;
         }
-        let first: f64 = member.places.iter().map(|&place| squares(self.v.row(place).as_slice().unwrap_or(&[]))).sum();
+        let first: f64 = member.places.iter().map(|&place| squares(self.v.row(place))).sum();
         let second: f64 = member.layer.w2.iter().map(|weight| weight.as_f64() * weight.as_f64()).sum();
         member.l2 * (member.scale * member.scale * first + second)
     }
@@ -226,10 +227,10 @@ impl<T: Real> Cohort<T> {
         });
         let units: Vec<usize> = kept.iter().map(|member| member.places.len()).collect();
         let (places, rows) = self.lanes.places(&units);
-        let mut v = Array2::zeros((rows, self.v.ncols()));
+        let mut v = Matrix::zeros(rows, self.v.columns());
         for (member, places) in kept.iter_mut().zip(places) {
             for (&old, &new) in member.places.iter().zip(&places) {
-                v.row_mut(new).assign(&self.v.row(old));
+                v.row_mut(new).copy_from_slice(self.v.row(old));
             }
             member.places = places;
         }
@@ -253,7 +254,10 @@ impl<T: Real> Cohort<T> {
     fn unscaled(&self, member: usize, of: impl Fn(T) -> T) -> TwoLayerNet<T> {
         let Member { places, layer, .. } = &self.members[member];
         let w1 =
-            Array2::from_shape_fn((self.v.ncols(), places.len()), |(input, unit)| of(self.v[[places[unit], input]]));
+            Array2::from_shape_fn(
+                (self.v.columns(), places.len()),
+                |(input, unit)| of(self.v.row(places[unit])[input]),
+            );
         TwoLayerNet { w1, b1: layer.b1.clone(), w2: layer.w2.clone(), b2: layer.b2.clone() }
     }
 }
@@ -265,10 +269,10 @@ impl<T: Real> Member<T> {
     }
 
     /// W1 *= `factor`, in the wide matrix.
-    fn multiply(&self, v: &mut Array2<T>, factor: f64) {
+    fn multiply(&self, v: &mut Matrix<T>, factor: f64) {
         let factor = T::from_f64(factor);
         for &place in &self.places {
-            v.row_mut(place).mapv_inplace(|weight| weight * factor);
+            v.row_mut(place).iter_mut().for_each(|weight| *weight *= factor);
         }
     }
 
@@ -280,7 +284,7 @@ impl<T: Real> Member<T> {
 
     /// All between the two wide products: returns the data loss, updates everything but V, and leaves Δᵀ in the member's rows of
     /// `scratch.wide`.
-    fn update(&mut self, v: &mut Array2<T>, labels: &[u8], scratch: &mut Scratch<T>) -> f64 {
+    fn update(&mut self, v: &mut Matrix<T>, labels: &[u8], scratch: &mut Scratch<T>) -> f64 {
         let (decay, before) = (self.decay(), self.scale);
         self.scale *= decay;
         if self.scale < SMALLEST_SCALE {
