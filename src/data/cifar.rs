@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use byteorder::ReadBytesExt;
 use clap::ValueEnum;
-use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::map;
 use crate::error::{Complaint, Error, Result};
 
 /// Bytes of one image: 32 rows × 32 columns × 3 channels. The D of every formula.
@@ -124,7 +124,7 @@ pub struct Images {
 
 /// Maps the file, checks its size and every label, decodes it, and drops the map. Returns the file's SHA-256 too.
 ///
-/// The map lives only as long as this call: a file that shrinks under a map kills the process that reads it.
+/// The map lives only as long as this call, so that what happens to the file later does not matter.
 ///
 /// # Errors
 /// The file is missing or unreadable, is not exactly `rows` records long, or holds a label that its format does not have.
@@ -151,12 +151,7 @@ pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32
         let expected = format!("{expected_bytes} bytes ({rows} records of {record})");
         return Err(Error::content(path, expected, found, restore(format)));
     }
-    #[allow(unsafe_code)]
-    // SAFETY: the map is read-only and private to this call. Should another process shrink the file within these
-    // milliseconds the process gets SIGBUS; nothing in memory is at risk.
-    let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map it", path))?;
-    let images = decode(&map, format, path)?;
-    Ok((images, Sha256::digest(&map).into()))
+    map::read(&file, path, &restore(format), |bytes| Ok((decode(bytes, format, path)?, Sha256::digest(bytes).into())))
 }
 
 /// Decodes whole records.

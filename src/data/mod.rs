@@ -3,6 +3,7 @@
 pub mod cifar;
 pub mod dataset;
 pub mod fetch;
+mod map;
 pub mod minibatch;
 pub mod synthetic;
 

@@ -193,10 +193,10 @@ impl Checkpoints {
     pub fn tell_unusable(&self, made: &Made, missing: &[&Trial]) -> Option<String> {
         let usable: HashSet<&str> =
             self.resumable(made, missing).iter().flat_map(|from| &from.trials).map(|trial| trial.id.as_str()).collect();
-        let left = |member: &Member| {
-            missing.iter().any(|trial| trial.id == member.trial) && !usable.contains(member.trial.as_str())
-        };
-        let (path, header) = self.found.iter().find(|(_, header)| header.members.iter().any(left))?;
+        let left: HashSet<&str> =
+            missing.iter().map(|trial| trial.id.as_str()).filter(|trial| !usable.contains(trial)).collect();
+        let is_left = |member: &Member| left.contains(member.trial.as_str());
+        let (path, header) = self.found.iter().find(|(_, header)| header.members.iter().any(is_left))?;
         let found = match &header.made {
             other if other.kernel != made.kernel => format!("those of {}", other.kernel),
             other if other.results_version != made.results_version => {

@@ -1,5 +1,6 @@
 //! What a process has to train, where, and in which cohorts.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -111,9 +112,10 @@ impl<'a> Job<'a> {
             resumes: Some(from),
         });
         let resumed: Vec<CohortJob<'a>> = resumed.collect();
-        let is_resumed =
-            |trial: &&Trial| resumed.iter().any(|cohort| cohort.trials.iter().any(|other| other.id == trial.id));
-        let fresh: Vec<&'a Trial> = missing.iter().copied().filter(|trial| !is_resumed(trial)).collect();
+        let in_resumed: HashSet<&str> =
+            resumed.iter().flat_map(|cohort| &cohort.trials).map(|trial| trial.id.as_str()).collect();
+        let fresh: Vec<&'a Trial> =
+            missing.iter().copied().filter(|trial| !in_resumed.contains(trial.id.as_str())).collect();
         let hyperparameters: Vec<&Hyperparameters> = fresh.iter().map(|trial| &*trial.hyperparameters).collect();
         let planned = plan::plan(&hyperparameters, limits).into_iter().map(|cohort| CohortJob {
             trials: cohort.trials.iter().map(|&position| fresh[position]).collect(),
