@@ -141,6 +141,7 @@ struct Training<'a, T> {
     scratch: Scratch<T>,
     evaluation: Evaluation<T>,
     losses: Vec<f64>,
+    penalties: Vec<f64>,
     train_accuracies: Vec<f64>,
     val_accuracies: Vec<f64>,
 }
@@ -171,6 +172,7 @@ impl<'a, T: Real> Training<'a, T> {
             scratch: cohort.scratch(shared.batch_size),
             evaluation: Evaluation::new(&cohort, data.inputs()),
             losses: vec![0.0; running.len()],
+            penalties: vec![0.0; running.len()],
             train_accuracies: vec![0.0; running.len()],
             val_accuracies: vec![0.0; running.len()],
             running,
@@ -222,12 +224,13 @@ impl<'a, T: Real> Training<'a, T> {
         let some_end = self.running.iter().any(is_last);
         // A loss with its penalty costs a pass over the weights, so it is taken only where it is kept.
         let keep_losses = detail == Detail::EveryIteration || epoch_begins || some_end;
-        let penalty = |member| if keep_losses { self.cohort.penalty(member) } else { 0.0 };
-        let penalties: Vec<f64> = (0..self.running.len()).map(penalty).collect();
+        for (member, penalty) in self.penalties.iter_mut().enumerate() {
+            *penalty = if keep_losses { self.cohort.penalty(member) } else { 0.0 };
+        }
         self.cohort.iterate(&self.batch, &mut self.scratch, &mut self.losses);
         let units = self.running.iter().map(|run| run.hyperparameters.hidden).sum();
         observer.iterated(self.running.len(), units);
-        for (loss, penalty) in self.losses.iter_mut().zip(&penalties) {
+        for (loss, penalty) in self.losses.iter_mut().zip(&self.penalties) {
             *loss += penalty;
         }
         self.drop_diverged(observer);
@@ -326,6 +329,7 @@ impl<'a, T: Real> Training<'a, T> {
         self.cohort.retain(|member| !leaves[member]);
         let mut leaves_of = leaves.iter();
         self.losses.retain(|_| leaves_of.next() != Some(&true));
+        self.penalties.truncate(self.losses.len());
         let (left, stayed) = std::mem::take(&mut self.running)
             .into_iter()
             .enumerate()

@@ -1,0 +1,103 @@
+//! Nothing is allocated inside an iteration: this program counts what its allocator is asked for.
+
+#![allow(unsafe_code)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::Place;
+use mlpgrid::blas;
+use mlpgrid::data::{DataConfig, Dataset, Split};
+use mlpgrid::model::Hyperparameters;
+use mlpgrid::real::Real;
+use mlpgrid::train::{self, Detail, Ended, EpochPoint, Next, Observer};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts for each thread how often it is asked for memory.
+struct Counting;
+
+// SAFETY: everything is handed on to the system's allocator as it comes.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ITERATIONS: usize = 40;
+
+/// Notes how much had been allocated when each iteration began, and where an epoch did.
+struct Watch {
+    before: [usize; ITERATIONS],
+    begun: usize,
+    epoch_began: [bool; ITERATIONS],
+}
+
+impl<T> Observer<T> for Watch {
+    fn next(&mut self) -> Next {
+        self.before[self.begun] = ALLOCATIONS.get();
+        self.begun += 1;
+        Next::Iterate
+    }
+
+    fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {
+        self.epoch_began[self.begun - 1] = true;
+    }
+
+    fn ended(&mut self, _ended: Vec<Ended<T>>) {}
+}
+
+fn nothing_is_allocated_inside_an_iteration<T: Real>(detail: Detail) {
+    blas::initialise().expect("OpenBLAS takes one thread");
+    let place = Place::new();
+    let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
+    let trial = |hidden, l2| {
+        let precision = T::PRECISION;
+        let trial =
+            Hyperparameters { hidden, l2, batch_size: 20, iterations: ITERATIONS, precision, ..Default::default() };
+        trial.check(data.rows(Split::Train).len()).expect("in range")
+    };
+    let mut watch = Watch { before: [0; ITERATIONS], begun: 0, epoch_began: [false; ITERATIONS] };
+    train::train::<T>(&data, &[trial(50, 0.25), trial(7, 0.0), trial(33, 900.0)], detail, &mut watch);
+    assert_eq!(watch.begun, ITERATIONS);
+    // The first iteration lets OpenBLAS and the sampler get what they keep; the last ends the trials.
+    let of_iteration = |at: usize| watch.before[at + 1] - watch.before[at];
+    let plain: Vec<usize> = (1..ITERATIONS - 1).filter(|&at| !watch.epoch_began[at]).collect();
+    assert!(plain.len() > 20, "most iterations begin no epoch");
+    for at in plain {
+        assert_eq!(of_iteration(at), 0, "{:?} {detail:?}: allocations in iteration {at}", T::PRECISION);
+    }
+}
+
+#[test]
+fn nothing_is_allocated_inside_an_iteration_in_either_precision() {
+    nothing_is_allocated_inside_an_iteration::<f32>(Detail::Epochs);
+    nothing_is_allocated_inside_an_iteration::<f64>(Detail::Epochs);
+    nothing_is_allocated_inside_an_iteration::<f32>(Detail::EveryIteration);
+}
