@@ -5,6 +5,7 @@ mod common;
 use std::fs::{self, File};
 
 use common::{Place, Run, text};
+use mlpgrid::report::environment::available_memory_bytes;
 
 const TRAIN: [&str; 4] = ["--iterations", "2", "--batch-size", "10"];
 const SPEC: &str = "[fixed]\niterations = 2\nbatch_size = 10\n[grid]\nhidden = [2, 3]\n";
@@ -304,4 +305,25 @@ fn status_of_a_directory_that_is_no_sweeps() {
     let place = Place::new();
     Run::of(["status", "/no/such/place"]).refused(1, &["/no/such/place", "no such directory"]);
     Run::of(["status", &text(&place.data())]).refused(1, &["none in this directory"]);
+}
+
+#[test]
+fn a_sweep_larger_than_the_memory_is_warned_of_beforehand() {
+    let needed = 2 * 3 * 1_000_000 * 3072 * 8; // two workers, three times the weights, f64
+    let there = available_memory_bytes();
+    if there.is_none_or(|there| there > needed) {
+        eprintln!("skipped: this machine has {there:?} bytes of memory for {needed}, or does not tell");
+        return;
+    }
+    let place = Place::new();
+    let spec =
+        place.file("s.toml", "[fixed]\nprecision = \"f64\"\nbatch_size = 10\n[grid]\nhidden = [999999, 1000000]\n");
+    let run = place.sweep(&spec, "out", &["--workers", "2", "--dry-run"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr.contains("warning: memory: this takes about 151.") && run.stderr.contains("--workers"),
+        "{run:?}"
+    );
+    let small = place.file("small.toml", SPEC);
+    assert!(!place.sweep(&small, "out", &["--dry-run"]).stderr.contains("memory:"));
 }

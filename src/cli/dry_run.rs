@@ -8,9 +8,8 @@ use super::{print_json, say};
 use crate::bench::gemm;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::sweep::job::{CohortJob, Job};
+use crate::sweep::job::Job;
 use crate::sweep::plan;
-use crate::train;
 
 /// What `sweep --dry-run` prints.
 #[derive(Debug, Serialize)]
@@ -36,11 +35,6 @@ pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
     let gemm_gflops = gemm::large_gflops(workers, Duration::from_millis(500));
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
-    let bytes = |cohort: &CohortJob<'_>| {
-        let members = || cohort.trials.iter().map(|trial| &trial.hyperparameters);
-        let units: usize = members().map(|trial| trial.hidden).sum();
-        train::bytes_of_cohort::<f32>(units, members().map(|trial| trial.batch_size).max().unwrap_or(0), data.inputs())
-    };
     let report = DryRun {
         trials: job.trials.len(),
         missing: job.missing.len(),
@@ -50,7 +44,7 @@ pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
         trials_may_share_cohorts: job.limits.may_share,
         floating_point_operations: job.work(),
         data_bytes: data.bytes(),
-        bytes_per_worker: job.cohorts.iter().map(bytes).max().unwrap_or(0),
+        bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),
         gemm_gflops,
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
     };

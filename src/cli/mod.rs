@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::blas::{self, Blas};
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Error, Result};
+use crate::report::environment::available_memory_bytes;
 use crate::version;
 
 /// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
@@ -125,6 +126,15 @@ fn initialise_blas() -> Result<Blas> {
         say(&format!("warning: {warning}"));
     }
     Ok(blas)
+}
+
+/// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.
+fn warn_of_memory(bytes: usize, remedy: &str) {
+    let gigabytes = |bytes: f64| format!("{:.1} GB", bytes / 1e9);
+    if let Some(there) = available_memory_bytes().filter(|&there| bytes as u64 > there) {
+        let (expected, there) = (gigabytes(bytes as f64), gigabytes(there as f64));
+        say(&format!("warning: memory: this takes about {expected}, and {there} are there; {remedy}"));
+    }
 }
 
 /// A line of talk, to stderr. A closed stderr is no reason to stop working.

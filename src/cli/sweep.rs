@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::report::{self, Summary};
-use super::{DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say};
+use super::{DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, warn_of_memory};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk};
 use crate::report::environment::{Environment, available_cores};
@@ -237,6 +237,7 @@ fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
             "warning: with these BLAS kernels a trial's bits would depend on its cohort: each trial trains alone, which is slower",
         );
     }
+    warn_of_memory(job.bytes(), "take fewer --workers, or ask for more memory");
 }
 
 /// Runs `work` and renews the lock beside it; a process that lost its lock stops.

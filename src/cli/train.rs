@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{DataDirectory, duration, initialise_blas, percent, print_json, say};
+use super::{DataDirectory, duration, initialise_blas, percent, print_json, say, warn_of_memory};
 use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
@@ -110,6 +110,9 @@ impl Site<'_> {
     fn train<T: Real>(&self, arguments: &Arguments, keeper: Option<Keeper<'_>>) -> Result<u8> {
         let Self { data, trial, .. } = self;
         let trials = std::slice::from_ref(&trial.hyperparameters);
+        let Hyperparameters { hidden, batch_size, .. } = *trials[0];
+        let bytes = train::bytes_of_cohort(T::PRECISION, hidden, batch_size, data.inputs());
+        warn_of_memory(bytes, "choose fewer hidden units, or ask for more memory");
         let resumed = keeper.as_ref().map(Keeper::resume::<T>).transpose()?.flatten();
         let done = resumed.as_ref().map_or(0, |(state, _)| state.iteration);
         let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations - done, keeper);
@@ -127,7 +130,6 @@ impl Site<'_> {
         }
         let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
-        let batch_size = trial.hyperparameters.batch_size;
         let test = |network: &TwoLayerNet<T>| train::accuracy(network, batch_size, data.rows(Split::Test), &data.mean);
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
         if let Some(directory) = &arguments.out {

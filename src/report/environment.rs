@@ -101,6 +101,34 @@ pub fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Bytes of memory that this process can still get: what the machine has free, and what its control groups leave it. `None` where the
+/// system does not tell.
+pub fn available_memory_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let free = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+    let free = free.map(|kib: u64| kib * 1024)?;
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    Some(groups.lines().filter_map(left_in_group).fold(free, u64::min))
+}
+
+/// What a control group, given as a line of `/proc/self/cgroup`, and those above it leave: version 2 is `0::/PATH`, version 1
+/// `N:memory:/PATH`.
+fn left_in_group(line: &str) -> Option<u64> {
+    let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+    let (root, limit, used) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        _ => return None,
+    };
+    let number = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+    let left = |folder: &Path| Some(number(folder, limit)?.saturating_sub(number(folder, used)?));
+    // In a container the path is that of the machine outside, and may lead nowhere; its own group is the root then.
+    let folder = Path::new(root).join(path.trim_start_matches('/'));
+    folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
+}
+
 /// The CPU's name, as the operating system tells it.
 fn cpu_name() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

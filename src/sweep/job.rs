@@ -74,6 +74,15 @@ pub struct CohortJob<'a> {
     pub cost: f64,
 }
 
+impl CohortJob<'_> {
+    /// Bytes that the worker needs that trains it.
+    pub fn bytes(&self, inputs: usize) -> usize {
+        let Some(shared) = self.trials.first().map(|trial| &trial.hyperparameters) else { return 0 };
+        let units = self.trials.iter().map(|trial| trial.hyperparameters.hidden).sum();
+        train::bytes_of_cohort(shared.precision, units, shared.batch_size, inputs)
+    }
+}
+
 impl<'a> Job<'a> {
     /// Plans what `results` lack, for `workers` on this machine. Trials that have a checkpoint go on in the cohort that it is of.
     /// Records of a status in `retried` do not count. Whether trials may share a cohort is measured for each batch size.
@@ -134,6 +143,13 @@ impl<'a> Job<'a> {
             cohort.trials.iter().map(|trial| work_left(trial, done, self.limits.inputs)).sum::<f64>()
         };
         self.cohorts.iter().map(of).sum()
+    }
+
+    /// Bytes that all workers need together, if they train the largest cohorts at the same time.
+    pub fn bytes(&self) -> usize {
+        let mut bytes: Vec<usize> = self.cohorts.iter().map(|cohort| cohort.bytes(self.limits.inputs)).collect();
+        bytes.sort_unstable_by(|a, b| b.cmp(a));
+        bytes.into_iter().take(self.limits.workers).sum()
     }
 
     /// Trials that go on from checkpoints.

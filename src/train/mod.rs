@@ -20,7 +20,7 @@ use crate::model::cohort::{Cohort, PenaltyGradient, Scratch, Start};
 use crate::model::{CheckedHyperparameters, TwoLayerNet};
 use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
-use crate::real::Real;
+use crate::real::{Precision, Real};
 
 /// What a cohort starts from.
 #[derive(Clone, Debug)]
@@ -339,10 +339,11 @@ impl<'a, T: Real> Training<'a, T> {
     }
 }
 
-/// Bytes that a worker needs for a cohort of so many hidden units: weights, minibatch, wide buffer, the same for evaluation.
-pub fn bytes_of_cohort<T: Real>(units: usize, batch_size: usize, inputs: usize) -> usize {
+/// Bytes that a worker needs, at most, for a cohort of so many hidden units: weights, what they began from or a copy of them on its way
+/// into a checkpoint, that checkpoint's bytes; a minibatch and the wide buffer, and the same for evaluation.
+pub fn bytes_of_cohort(precision: Precision, units: usize, batch_size: usize, inputs: usize) -> usize {
     let rows = batch_size + EVALUATION_ROWS;
-    (units * inputs + rows * (inputs + units)) * size_of::<T>()
+    (3 * units * inputs + rows * (inputs + units)) * precision.bytes()
 }
 
 /// Where units stand in products of these shapes; `None` where a trial's bits would depend on its neighbours.
