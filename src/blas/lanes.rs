@@ -164,8 +164,10 @@ fn measure<T: Real>(shape: Shape) -> Option<Lanes> {
     let (multiple, least_rows) = multiples
         .flat_map(|multiple| [LEAST_ROWS, large].map(|least| (multiple, least)))
         .find(|&(multiple, least)| {
-            let least = least.next_multiple_of(multiple);
-            [least, least + multiple, ROWS + multiple, ROWS + 5 * multiple].into_iter().all(same)
+            let [least, large] = [least, large].map(|rows| rows.next_multiple_of(multiple));
+            [least, least + multiple, large, large + multiple, ROWS + multiple, ROWS + 5 * multiple]
+                .into_iter()
+                .all(same)
         })?;
     let lane = |place: usize| (0..place).find(|&earlier| rows[earlier] == rows[place]).unwrap_or(place);
     let first: Vec<usize> = (0..period).map(lane).collect();

@@ -1,12 +1,12 @@
 //! `mlpgrid bench`: throughput against the machine's own matrix multiply.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{initialise_blas, print, say};
+use super::{initialise_blas, kernels, print, say};
 use crate::bench::gemm;
 use crate::bench::throughput::{self, Breakdown, Cell, Images, median};
 use crate::data::cifar::PIXELS;
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Write the figures with their raw samples as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Workers [default: the cores that affinity and control groups allow]
+    /// Threads, each with a cohort of its own [default: the cores that affinity and control groups allow]
     #[arg(long, value_name = "COUNT")]
     workers: Option<usize>,
     /// Rounds: in each, everything is measured once, in turn
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Also tell where the time of an iteration goes
     #[arg(long)]
     breakdown: bool,
+    /// Compare the kernels of OpenBLAS that this CPU runs, in turns (hidden 50, batch 200)
+    #[arg(long, conflicts_with_all = ["quick", "breakdown"])]
+    kernels: bool,
 }
 
 /// The cell that the first figures are of.
@@ -92,6 +95,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Err(Error::usage(flag, format!("1 to {most}"), value.to_string(), "choose a number in that range"));
         }
     }
+    if arguments.kernels {
+        return kernels::run(workers, arguments.rounds, arguments.millis, arguments.json.as_deref());
+    }
     let blas = initialise_blas()?;
     let duration = Duration::from_millis(arguments.millis);
     let images = Images::random();
@@ -143,12 +149,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         environment: Environment::of(&blas),
     };
     print(&table(&report))?;
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&report).expect("plain fields become JSON");
-        files::replace(path, |file| writeln!(file, "{text}"))?;
-        say(&format!("bench: wrote {}", path.display()));
-    }
+    arguments.json.as_deref().map_or(Ok(()), |path| write_json(path, &report))?;
     Ok(0)
+}
+
+/// Writes the figures, and says so.
+pub(super) fn write_json(path: &Path, report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).expect("plain fields become JSON");
+    files::replace(path, |file| writeln!(file, "{text}"))?;
+    say(&format!("bench: wrote {}", path.display()));
+    Ok(())
 }
 
 fn is_headline(row: &Row) -> bool {

@@ -5,6 +5,7 @@ mod dry_run;
 pub mod eval;
 pub mod fetch;
 pub mod info;
+mod kernels;
 pub mod replay;
 pub mod report;
 pub mod status;

@@ -43,7 +43,8 @@ pub struct Arguments {
     /// Directory for the results; run the same command again to train what is missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Trials trained at the same time [default: SLURM_CPUS_PER_TASK, else the cores that affinity and control groups allow]
+    /// Threads, each of which trains one cohort at a time [default: SLURM_CPUS_PER_TASK, else the cores that affinity and control groups
+    /// allow]
     #[arg(long, value_name = "COUNT")]
     workers: Option<usize>,
     /// Train part I of N of the sweep; `auto`: the part that the cluster's scheduler names (Slurm, Grid Engine); `auto/N`: it names
