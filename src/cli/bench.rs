@@ -12,6 +12,7 @@ use crate::bench::throughput::{self, Breakdown, Cell, Images, median};
 use crate::data::cifar::PIXELS;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::model::Hyperparameters;
 use crate::report::environment::{Environment, available_cores};
 use crate::report::progress::Progress;
 use crate::sweep::plan;
@@ -166,8 +167,9 @@ fn is_headline(row: &Row) -> bool {
 }
 
 /// The width that a sweep of many trials gets.
-fn automatic_width(hidden: usize) -> usize {
-    (plan::weight_bytes_of_this_machine() / (hidden * PIXELS * size_of::<f32>())).max(1)
+fn automatic_width(hidden: usize, batch_size: usize) -> usize {
+    let trial = Hyperparameters { hidden, batch_size, ..Hyperparameters::default() };
+    (plan::most_units(&trial, PIXELS, plan::weight_bytes_of_this_machine()) / hidden).max(1)
 }
 
 /// Everything that is measured, without samples.
@@ -188,14 +190,14 @@ fn cells(quick: bool, workers: usize) -> Vec<Row> {
             if quick && (hidden, batch_size) != HEADLINE {
                 continue;
             }
-            let automatic = automatic_width(hidden);
+            let automatic = automatic_width(hidden, batch_size);
             let fixed = WIDTHS.into_iter().filter(|&width| width != automatic);
             rows.extend(fixed.map(|width| row(hidden, batch_size, width, workers, false)));
             rows.push(row(hidden, batch_size, automatic, workers, true));
         }
     }
     if workers > 1 {
-        rows.push(row(HEADLINE.0, HEADLINE.1, automatic_width(HEADLINE.0), 1, true));
+        rows.push(row(HEADLINE.0, HEADLINE.1, automatic_width(HEADLINE.0, HEADLINE.1), 1, true));
     }
     rows
 }
