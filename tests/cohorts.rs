@@ -95,19 +95,10 @@ fn a_trial_alone_and_in_any_cohort_gives_the_same_bits_with_every_kernel_that_th
         bits_do_not_depend_on_the_cohort::<f64>(&data);
         return;
     }
-    let mut kernels = vec!["", "Nehalem"];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let has =
-            [is_x86_feature_detected!("avx"), is_x86_feature_detected!("avx2"), is_x86_feature_detected!("avx512vl")];
-        let wider = [
-            ("Sandybridge", has[0]),
-            ("Haswell", has[1]),
-            ("Zen", has[1]),
-            ("SkylakeX", has[2]),
-            ("Cooperlake", has[2]),
-        ];
-        kernels.extend(wider.iter().filter(|(_, has)| *has).map(|(kernel, _)| *kernel));
+    let mut kernels = blas::kernels_of_this_cpu();
+    kernels.push(""); // what OpenBLAS chooses
+    if cfg!(target_arch = "x86_64") {
+        kernels.push("Nehalem");
     }
     for kernel in kernels {
         let mut child = Command::new(std::env::current_exe().expect("a test knows its program"));

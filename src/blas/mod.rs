@@ -133,8 +133,7 @@ fn widest_vectors() -> Option<Vectors> {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
-        let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-        Some(if avx512 && !halves_avx512(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()) {
+        Some(if has_avx512() && !halves_avx512(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()) {
             Vectors::Avx512
         } else if has!("avx2") && has!("fma") {
             Vectors::Avx2
@@ -146,6 +145,13 @@ fn widest_vectors() -> Option<Vectors> {
     }
     #[cfg(not(target_arch = "x86_64"))]
     None
+}
+
+/// Whether this CPU runs OpenBLAS's AVX-512 kernels.
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl")
 }
 
 /// Whether a CPU, by what `/proc/cpuinfo` says of it, computes with 512 bits in two halves, so that AVX2 kernels lose nothing: Zen 4 of
@@ -160,13 +166,12 @@ pub fn kernels_of_this_cpu() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
-        let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
         let kernels = [
             ("Sandybridge", has!("avx")),
             ("Haswell", has!("avx2") && has!("fma")),
             ("Zen", has!("avx2") && has!("fma")),
-            ("SkylakeX", avx512),
-            ("Cooperlake", avx512 && has!("avx512bf16")),
+            ("SkylakeX", has_avx512()),
+            ("Cooperlake", has_avx512() && has!("avx512bf16")),
         ];
         kernels.into_iter().filter_map(|(kernel, runs)| runs.then_some(kernel)).collect()
     }

@@ -99,17 +99,8 @@ fn measure(kernel: Option<&str>, workers: usize, millis: u64) -> Result<Measured
     let folder = tempfile::tempdir().map_err(Error::io("create a folder", env::temp_dir()))?;
     let file = folder.path().join("bench.json");
     let mut command = Command::new(&program);
-    command.args([
-        "bench",
-        "--quick",
-        "--rounds",
-        "1",
-        "--workers",
-        &workers.to_string(),
-        "--millis",
-        &millis.to_string(),
-    ]);
-    command.arg("--json").arg(&file).env_remove(CORETYPE);
+    let words = format!("bench --quick --rounds 1 --workers {workers} --millis {millis} --json");
+    command.args(words.split(' ')).arg(&file).env_remove(CORETYPE);
     if let Some(kernel) = kernel {
         command.env(CORETYPE, kernel);
     }
