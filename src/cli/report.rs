@@ -8,6 +8,7 @@ use super::{print_json, say};
 use crate::error::Result;
 use crate::report::leaderboard;
 use crate::sweep::journal::{Results, better_first};
+use crate::sweep::lock::{self, DEAD_AFTER};
 use crate::sweep::space::Trial;
 use crate::sweep::{best, directory};
 use crate::train::Status;
@@ -81,7 +82,9 @@ impl Summary {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
     let trials = directory::read(directory)?.trials()?;
-    Results::read(directory)?.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+    let others_write = lock::holders(directory, DEAD_AFTER)?.iter().any(|holder| holder.is_running);
+    let damage = Results::read(directory)?;
+    damage.damage_to_tell(others_write).for_each(|damage| say(&format!("warning: {damage}")));
     let summary = publish("report", directory, &trials, arguments.top)?;
     print_json(&summary)?;
     Ok(summary.exit_code())

@@ -10,12 +10,9 @@ use super::{percent, print, print_json, say};
 use crate::error::Result;
 use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::journal::Results;
-use crate::sweep::lock::{self, Holder};
+use crate::sweep::lock::{self, DEAD_AFTER, Holder};
 use crate::sweep::space::Trial;
 use crate::sweep::{directory, plan};
-
-/// A lock of another machine that was not renewed for so long is a dead process's.
-const DEAD_AFTER: Duration = Duration::from_secs(45);
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -79,9 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
     let results = Results::read(directory)?;
     let checkpoints = Checkpoints::find(directory)?;
-    // The last line of a file may be half there because it is being written.
-    let is_news = |damage: &&String| running.is_empty() || !damage.contains("half a line");
-    let damage: Vec<&String> = results.damage.iter().filter(is_news).collect();
+    let damage: Vec<&String> = results.damage_to_tell(!running.is_empty()).collect();
     damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
 
     let in_checkpoints = checkpoints.trials();

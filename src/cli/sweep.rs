@@ -67,7 +67,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     checkpoint_every: f64,
     /// Take over from a process on another machine when it has not renewed its lock for so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 45.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = lock::DEAD_AFTER.as_secs_f64())]
     takeover_after: f64,
     /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -181,7 +181,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     journal::repair(directory, shard)?.iter().for_each(|repaired| say(&format!("repaired: {repaired}")));
     let before = Results::read(directory)?;
     let checkpoints = Checkpoints::find(directory)?;
-    before.damage.iter().chain(&checkpoints.damage).for_each(|damage| say(&format!("warning: {damage}")));
+    before.damage_to_tell(!is_alone).chain(&checkpoints.damage).for_each(|damage| say(&format!("warning: {damage}")));
     let job = Job::new(site, &trials, &before, &arguments.retried(), &checkpoints, workers);
     tell_plan(&job, site, trials.len(), &blas.version);
     checkpoints.tell_unusable(&site.made(), &job.missing).iter().for_each(|line| say(&format!("warning: {line}")));

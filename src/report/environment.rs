@@ -114,16 +114,23 @@ pub fn available_memory_bytes() -> Option<u64> {
 }
 
 /// What a control group, given as a line of `/proc/self/cgroup`, and those above it leave: version 2 is `0::/PATH`, version 1
-/// `N:memory:/PATH`.
+/// `N:memory:/PATH`. Files that are only kept in memory until something else wants it do not count as used.
 fn left_in_group(line: &str) -> Option<u64> {
     let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-    let (root, limit, used) = match controllers {
-        "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    let (root, limit, used, cached) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
+        "memory" => {
+            let [limit, used] = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
+            ("/sys/fs/cgroup/memory", limit, used, "total_inactive_file ")
+        }
         _ => return None,
     };
-    let number = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
-    let left = |folder: &Path| Some(number(folder, limit)?.saturating_sub(number(folder, used)?));
+    let left = |folder: &Path| -> Option<u64> {
+        let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+        let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let cached = statistics.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse().ok());
+        Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cached.unwrap_or(0))))
+    };
     // In a container the path is that of the machine outside, and may lead nowhere; its own group is the root then.
     let folder = Path::new(root).join(path.trim_start_matches('/'));
     folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()

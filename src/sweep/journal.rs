@@ -87,6 +87,8 @@ pub struct Results {
     pub records: HashMap<String, Record>,
     /// One line for each damaged record.
     pub damage: Vec<String>,
+    /// One line for each file that ends in half a record: of a process that died, or that is writing it.
+    pub torn: Vec<String>,
 }
 
 impl Results {
@@ -108,16 +110,24 @@ impl Results {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let read = |line: &&str| line.strip_suffix('\n').map_or(Err("half a line".to_owned()), Record::from_line);
         let records: Vec<_> = lines.par_iter().map(read).collect();
-        for (number, record) in records.into_iter().enumerate() {
+        for ((number, record), line) in records.into_iter().enumerate().zip(&lines) {
             match record {
                 Ok(record) => drop(self.records.insert(record.trial.clone(), record)),
-                Err(found) => self.damage.push(format!(
-                    "{}:{}: expected a whole record, found {found}; its trial counts as not trained",
-                    path.display(),
-                    number + 1
-                )),
+                Err(found) => {
+                    let damage = if line.ends_with('\n') { &mut self.damage } else { &mut self.torn };
+                    damage.push(format!(
+                        "{}:{}: expected a whole record, found {found}; its trial counts as not trained",
+                        path.display(),
+                        number + 1
+                    ));
+                }
             }
         }
+    }
+
+    /// What is to be told of the damage. Where others are writing, half a record is no damage.
+    pub fn damage_to_tell(&self, others_write: bool) -> impl Iterator<Item = &String> {
+        self.damage.iter().chain(self.torn.iter().filter(move |_| !others_write))
     }
 }
 
@@ -272,7 +282,7 @@ mod tests {
         let results = Results::read(directory.path()).unwrap();
         assert_eq!(results.records.len(), 2);
         assert_eq!(results.records["a"], record("a"));
-        assert!(results.damage.is_empty());
+        assert_eq!(results.damage_to_tell(false).count(), 0);
     }
 
     #[test]
@@ -282,9 +292,11 @@ mod tests {
         let mut results = Results::default();
         results.add_file(Path::new("r.jsonl"), &format!("{a}{damaged}{c}{}", &a[..40]));
         assert_eq!(results.records.len(), 2);
-        assert_eq!(results.damage.len(), 2);
-        assert!(results.damage[0].starts_with("r.jsonl:2: ") && results.damage[0].contains("checksum"));
-        assert!(results.damage[1].starts_with("r.jsonl:4: ") && results.damage[1].contains("half a line"));
+        let told: Vec<&String> = results.damage_to_tell(false).collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("r.jsonl:2: ") && told[0].contains("checksum"));
+        assert!(told[1].starts_with("r.jsonl:4: ") && told[1].contains("half a line"));
+        assert_eq!(results.damage_to_tell(true).count(), 1, "another process is writing the last line");
     }
 
     #[test]
@@ -299,7 +311,7 @@ mod tests {
         let repaired = repair(directory.path(), shard).unwrap();
         assert!(repaired.len() == 1 && repaired[0].contains(".jsonl:2: ") && repaired[0].contains("40 bytes"));
         assert_eq!(fs::read(&journal.path).unwrap(), whole);
-        assert!(Results::read(directory.path()).unwrap().damage.is_empty());
+        assert_eq!(Results::read(directory.path()).unwrap().damage_to_tell(false).count(), 0);
     }
 
     /// A disk on which every write is cut short.

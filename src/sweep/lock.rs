@@ -24,6 +24,8 @@ use super::shard::Shard;
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk, sync_directory};
 
+/// A lock of another machine that was not renewed for so long is a dead process's, unless somebody asks for more patience.
+pub const DEAD_AFTER: Duration = Duration::from_secs(45);
 /// Folder of the locks in a sweep's directory.
 const LOCKS: &str = "locks";
 
