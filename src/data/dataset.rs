@@ -109,7 +109,9 @@ impl Dataset {
         let files = format.training_files().iter().map(|&file| (file, rows_of(format.rows_per_training_file())));
         let files: Vec<_> = files.chain([test]).collect();
         let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
-        let mut parts = files.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+        // All are read before the first error is told: of several faulty files it is the same one every time.
+        let parts: Vec<Result<_>> = files.par_iter().map(read).collect();
+        let mut parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
 
         let mut hash = Sha256::new();
         for (_, digest) in &parts {

@@ -70,8 +70,12 @@ fn plain(value: &Value) -> String {
 /// The first `most` rows as an aligned table, with the hyperparameters that differ between trials.
 pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
     let first = trials.first().map(|trial| trial.hyperparameters.to_map()).unwrap_or_default();
-    let varies = |key: &str| trials.iter().any(|trial| trial.hyperparameters.to_map().get(key) != first.get(key));
-    let keys: Vec<&String> = first.keys().filter(|key| varies(key)).collect();
+    let mut common = first.clone();
+    for trial in trials {
+        let configuration = trial.hyperparameters.to_map();
+        common.retain(|key, value| configuration.get(key) == Some(value));
+    }
+    let keys: Vec<&String> = first.keys().filter(|key| !common.contains_key(*key)).collect();
     let mut lines: Vec<Vec<String>> = vec![["rank", "val accuracy", "final loss"].map(str::to_owned).to_vec()];
     lines[0].extend(keys.iter().map(|key| (*key).clone()));
     lines[0].push("trial".to_owned());
