@@ -175,6 +175,7 @@ fn a_second_process_is_refused_and_takes_over_when_the_first_is_dead() {
     place.sweep(&spec, "out", &["--shard", "1/2"]).refused(1, &["another division", &format!("process {pid} on ")]);
     let status = Run::of(["status", &text(&place.path("out")), "--json"]).json(0);
     assert_eq!(status["running"][0]["pid"], pid);
+    assert_eq!(status["running"][0]["trials"], 16, "{status}");
     child.kill().unwrap();
     child.wait().unwrap();
     let run = place.sweep(&spec, "out", &[]);

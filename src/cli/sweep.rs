@@ -254,13 +254,14 @@ fn while_renewing(
     let outcome = thread::scope(|scope| {
         scope.spawn(|| {
             let ended = ended; // moved here, so that it goes when this thread does
-            while ended.recv_timeout(RENEW_EVERY.min(takeover_after / 4)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                if !lock.renew(display.advance()) {
-                    lost.store(true, Ordering::Relaxed);
-                    stop.store(true, Ordering::Relaxed);
+            // Renewed at once, so that others see what there is to do.
+            while lock.renew(display.advance()) {
+                if ended.recv_timeout(RENEW_EVERY.min(takeover_after / 4)) != Err(mpsc::RecvTimeoutError::Timeout) {
                     return;
                 }
             }
+            lost.store(true, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
         });
         let outcome = work();
         drop(end);
