@@ -16,6 +16,9 @@ use serde::Serialize;
 
 use crate::error::{Complaint, Error, Result};
 
+/// The variable in the environment by which OpenBLAS can be told which kernels to take.
+pub const CORETYPE: &str = "OPENBLAS_CORETYPE";
+
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: c_int);
     fn openblas_get_num_threads() -> c_int;
@@ -92,7 +95,7 @@ pub fn describe() -> Blas {
             _ => Threading::Pthreads,
         },
         threads: usize::try_from(threads).unwrap_or(0),
-        warning: kernel_warning(&kernel, widest_vectors(), environment("OPENBLAS_CORETYPE").as_deref()),
+        warning: kernel_warning(&kernel, widest_vectors(), environment(CORETYPE).as_deref()),
         kernel,
         config,
     }
@@ -197,7 +200,7 @@ fn kernel_vectors(kernel: &str) -> Option<Vectors> {
 fn kernel_warning(kernel: &str, widest: Option<Vectors>, coretype: Option<&str>) -> Option<String> {
     let (widest, used) = (widest?, kernel_vectors(kernel)?);
     let why = match coretype {
-        Some(value) => format!("because OPENBLAS_CORETYPE={value} is set: unset it for full speed"),
+        Some(value) => format!("because {CORETYPE}={value} is set: unset it for full speed"),
         None => "because this OpenBLAS does not know the CPU: a newer OpenBLAS may".to_owned(),
     };
     (used < widest).then(|| {

@@ -11,12 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::bench::write_json;
 use super::{print, say};
 use crate::bench::throughput::median;
-use crate::blas;
+use crate::blas::{self, CORETYPE};
 use crate::error::{Complaint, Error, Result};
 use crate::report::progress::Progress;
-
-/// The variable that chooses kernels.
-const CORETYPE: &str = "OPENBLAS_CORETYPE";
 
 /// What one process measured, of what `bench --json` writes.
 #[derive(Clone, Debug, Deserialize)]

@@ -83,20 +83,20 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
     let trials = directory::read(directory)?.trials()?;
     let others_write = lock::holders(directory, DEAD_AFTER)?.iter().any(|holder| holder.is_running);
-    let damage = Results::read(directory)?;
-    damage.damage_to_tell(others_write).for_each(|damage| say(&format!("warning: {damage}")));
-    let summary = publish("report", directory, &trials, arguments.top)?;
+    let results = Results::read(directory)?;
+    results.damage_to_tell(others_write).for_each(|damage| say(&format!("warning: {damage}")));
+    let summary = publish("report", directory, &trials, results, arguments.top)?;
     print_json(&summary)?;
     Ok(summary.exit_code())
 }
 
-/// Writes the leaderboard and the best model of everything that is recorded, and shows the `top` rows; `command` says it.
+/// Writes the leaderboard and the best model of everything that is recorded, which is `results` and what came since, and shows the `top`
+/// rows; `command` says it.
 ///
 /// # Errors
 /// Results cannot be read, or one of the files cannot be written.
-pub fn publish(command: &str, directory: &Path, trials: &[Trial], top: usize) -> Result<Summary> {
+pub fn publish(command: &str, directory: &Path, trials: &[Trial], mut results: Results, top: usize) -> Result<Summary> {
     let path = directory.join(LEADERBOARD);
-    let mut results = Results::read(directory)?;
     let mut best_is_here = true;
     // Of shards that end at the same time, the one that read first may write last: it looks again.
     for _ in 0..ATTEMPTS {

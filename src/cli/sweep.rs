@@ -202,7 +202,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         say(&format!("sweep: {done} of {} trials of shard {shard} are recorded", job.trials.len()));
         return Err(error);
     }
-    let summary = report::publish("sweep", directory, &trials, report::TABLE_ROWS)?;
+    let summary = report::publish("sweep", directory, &trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
     let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
     let (iterations, work) = display.done();

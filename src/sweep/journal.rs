@@ -86,9 +86,9 @@ pub struct Results {
     /// The latest record of each trial.
     pub records: HashMap<String, Record>,
     /// One line for each damaged record.
-    pub damage: Vec<String>,
+    damage: Vec<String>,
     /// One line for each file that ends in half a record: of a process that died, or that is writing it.
-    pub torn: Vec<String>,
+    torn: Vec<String>,
 }
 
 impl Results {
