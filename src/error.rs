@@ -61,6 +61,14 @@ pub enum Error {
     /// The network or the server at the other end failed.
     #[error("{0}")]
     Network(Complaint),
+    /// What a further process of this program reported, and its exit code.
+    #[error("{message}")]
+    Reported {
+        /// Its line.
+        message: String,
+        /// As [`Error::exit_code`].
+        exit_code: u8,
+    },
     /// Stopped by a signal or at the user's wish; running again continues.
     #[error("interrupted; run the same command again to continue")]
     Interrupted,
@@ -98,6 +106,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::Content(_) | Self::Io { .. } | Self::Network(_) => 1,
+            Self::Reported { exit_code, .. } => *exit_code,
             Self::Interrupted => 75,
         }
     }

@@ -29,6 +29,7 @@ pub mod data;
 pub mod error;
 pub mod files;
 pub mod model;
+pub mod processes;
 pub mod random;
 pub mod real;
 pub mod replay;

@@ -164,7 +164,7 @@ struct Acknowledged(Mutex<Vec<(String, Outcome)>>);
 impl Watcher for Acknowledged {
     fn iterated(&self, _trials: usize, _work: f64) {}
 
-    fn ended(&self, trial: &Trial, outcome: &Outcome, _is_best: bool) {
+    fn ended(&self, trial: &Trial, outcome: &Outcome) {
         self.0.lock().expect("no thread panicked").push((trial.id.clone(), outcome.clone()));
     }
 }
@@ -198,6 +198,8 @@ impl Sweep {
             checkpoint_every: Duration::ZERO,
             stop: &stop,
             disk,
+            program: None,
+            process: None,
         };
         journal::repair(directory, site.shard).expect("what is torn can be mended");
         let results = Results::read(directory).expect("results can be read");

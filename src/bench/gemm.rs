@@ -1,21 +1,25 @@
 //! The rate of large products with all workers busy: what this machine can do at all.
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ndarray::Array2;
 use ndarray::linalg::general_mat_mul;
 
+use super::Start;
 use crate::blas;
 
 /// Rows and columns of the square product.
 const SIZE: usize = 2048;
 
-/// GFLOP/s of f32 products of 2048 × 2048 matrices by `workers` threads at once, together, over about `duration`.
-pub fn large_gflops(workers: usize, duration: Duration) -> f64 {
-    let barrier = Barrier::new(workers);
+/// Bytes that each worker needs.
+pub const BYTES: usize = 3 * SIZE * SIZE * size_of::<f32>();
+
+/// GFLOP/s of f32 products of 2048 × 2048 matrices by `workers` threads at once, together, over about `duration`. `others` returns when
+/// those of other processes are prepared too.
+pub fn large_gflops(workers: usize, duration: Duration, others: &(dyn Fn() + Sync)) -> f64 {
+    let start = Start::new(workers, others);
     let rate = || {
         blas::set_one_thread();
         let matrix = |seed: usize| {
@@ -24,7 +28,7 @@ pub fn large_gflops(workers: usize, duration: Duration) -> f64 {
         let (a, b, mut c) = (matrix(0), matrix(5), Array2::zeros((SIZE, SIZE)));
         let mut multiply = || general_mat_mul(1.0, &a, &b, 0.0, black_box(&mut c));
         multiply(); // pages are touched, buffers are there
-        barrier.wait();
+        start.wait();
         let (started, mut products) = (Instant::now(), 0);
         while started.elapsed() < duration || products == 0 {
             multiply();

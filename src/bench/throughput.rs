@@ -4,13 +4,13 @@
 //! that no cache holds. Outside: the first weights, evaluation (1,000 validation rows once an epoch: some 2 % more products), records.
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::Start as Timing;
 use crate::blas;
 use crate::blas::lanes::Lanes;
 use crate::data::cifar::PIXELS;
@@ -26,7 +26,7 @@ const ROWS: usize = 20_000;
 const CLASSES: usize = 10;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// H.
     pub hidden: usize,
@@ -36,8 +36,8 @@ pub struct Cell {
     pub cohort: usize,
 }
 
-/// Random images and labels.
-#[derive(Clone, Debug)]
+/// Random images and labels; none before they are needed.
+#[derive(Clone, Debug, Default)]
 pub struct Images {
     pixels: Vec<u8>,
     labels: Vec<u8>,
@@ -50,6 +50,14 @@ impl Images {
         let mut pixels = vec![0; ROWS * PIXELS];
         stream.fill_bytes(&mut pixels);
         Self { pixels, labels: (0..ROWS).map(|_| stream.random_range(0..CLASSES as u8)).collect() }
+    }
+
+    /// These, drawn now if they were not needed before.
+    pub fn filled(&mut self) -> &Self {
+        if self.labels.is_empty() {
+            *self = Self::random();
+        }
+        self
     }
 
     fn rows(&self) -> Rows<'_> {
@@ -108,14 +116,21 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Trial-iterations a second of `workers` cohorts at once, over about `duration`.
-pub fn trial_iterations_per_second(images: &Images, cell: Cell, workers: usize, duration: Duration) -> f64 {
-    let barrier = Barrier::new(workers);
+/// Trial-iterations a second of `workers` cohorts at once, over about `duration`. `others` returns when those of other processes are
+/// prepared too.
+pub fn trial_iterations_per_second(
+    images: &Images,
+    cell: Cell,
+    workers: usize,
+    duration: Duration,
+    others: &(dyn Fn() + Sync),
+) -> f64 {
+    let timing = Timing::new(workers, others);
     let rate = || {
         blas::set_one_thread();
         let mut bench = Bench::new(images, cell);
         bench.iterate(); // pages are touched, buffers are there
-        barrier.wait();
+        timing.wait();
         let (started, mut iterations) = (Instant::now(), 0);
         while started.elapsed() < duration || iterations < 2 {
             bench.iterate();
@@ -151,14 +166,21 @@ impl Breakdown {
     }
 }
 
-/// Measures the parts of iterations while all workers are busy; medians over the iterations of one of them.
-pub fn breakdown(images: &Images, cell: Cell, workers: usize, duration: Duration) -> Breakdown {
-    let barrier = Barrier::new(workers);
+/// Measures the parts of iterations while all workers are busy; medians over the iterations of one of them. `others` returns when those
+/// of other processes are prepared too.
+pub fn breakdown(
+    images: &Images,
+    cell: Cell,
+    workers: usize,
+    duration: Duration,
+    others: &(dyn Fn() + Sync),
+) -> Breakdown {
+    let timing = Timing::new(workers, others);
     let parts = || {
         blas::set_one_thread();
         let mut bench = Bench::new(images, cell);
         bench.iterate();
-        barrier.wait();
+        timing.wait();
         let (started, mut samples) = (Instant::now(), [const { Vec::new() }; 4]);
         while started.elapsed() < duration || samples[0].len() < 5 {
             let mut last = Instant::now();

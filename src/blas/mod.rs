@@ -52,6 +52,8 @@ pub struct Blas {
     pub threading: Threading,
     /// Threads that one call uses, as read back.
     pub threads: usize,
+    /// Threads of one process that may call it at the same time: see [`most_callers`].
+    pub most_callers: usize,
     /// One line where the kernel is a lesser one than the CPU could run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -95,10 +97,26 @@ pub fn describe() -> Blas {
             _ => Threading::Pthreads,
         },
         threads: usize::try_from(threads).unwrap_or(0),
+        most_callers: callers(&config),
         warning: kernel_warning(&kernel, widest_vectors(), environment(CORETYPE).as_deref()),
         kernel,
         config,
     }
+}
+
+/// Threads of one process that may call OpenBLAS at the same time. Each call takes one of a fixed number of buffers, at most
+/// twice the threads that the library was built for, and the library's own threads, one fewer than those, hold one each. With more
+/// callers it crashes, or computes something else. A build without threads promises nothing for calls at the same time.
+/// Source: OpenBLAS, `NUM_BUFFERS` in `common.h`, and its FAQ.
+pub fn most_callers() -> usize {
+    // SAFETY: returns a static string of OpenBLAS.
+    callers(&unsafe { text(openblas_get_config()) })
+}
+
+/// The threads that an OpenBLAS of this configuration was built for.
+fn callers(config: &str) -> usize {
+    let built_for = config.split_whitespace().find_map(|word| word.strip_prefix("MAX_THREADS=")?.parse().ok());
+    built_for.unwrap_or(1).max(1)
 }
 
 /// # Safety
@@ -215,6 +233,12 @@ mod tests {
     #[test]
     fn one_thread_is_set_and_read_back() {
         assert_eq!(initialise().expect("OpenBLAS takes one thread").threads, 1);
+    }
+
+    #[test]
+    fn the_room_for_callers_is_read_from_the_configuration() {
+        assert_eq!(callers("OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY Zen MAX_THREADS=64"), 64);
+        assert_eq!(callers("OpenBLAS 0.3.21 DYNAMIC_ARCH Zen SINGLE_THREADED"), 1);
     }
 
     #[test]

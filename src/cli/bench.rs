@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{initialise_blas, kernels, print, say};
-use crate::bench::gemm;
-use crate::bench::throughput::{self, Breakdown, Cell, Images, median};
+use super::{initialise_blas, kernels, print, say, this_program};
+use crate::bench::measure::Measurer;
+use crate::bench::throughput::{self, Breakdown, Cell, median};
 use crate::data::cifar::PIXELS;
 use crate::error::{Error, Result};
 use crate::files;
@@ -101,7 +101,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let blas = initialise_blas()?;
     let duration = Duration::from_millis(arguments.millis);
-    let images = Images::random();
+    let program = this_program()?;
+    let mut measurer = Measurer::new(&program, workers)?;
     let mut rows = cells(arguments.quick, workers);
     say(&format!(
         "bench: {} measurements of {} ms in each of {} rounds, {workers} workers",
@@ -113,10 +114,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let progress = Progress::new("bench", "measurements", (arguments.rounds * (rows.len() + 1)) as f64);
     let mut sgemm = Vec::new();
     for _ in 0..arguments.rounds {
-        sgemm.push(gemm::large_gflops(workers, duration));
+        sgemm.push(measurer.gemm(workers, duration)?);
         progress.add(1, 1.0);
         for row in &mut rows {
-            row.samples.push(throughput::trial_iterations_per_second(&images, row.cell, row.workers, duration));
+            row.samples.push(measurer.training(row.cell, row.workers, duration)?);
             progress.add(1, 1.0);
         }
     }
@@ -133,6 +134,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             other.map(|other| headline.samples.iter().zip(&other.samples).map(|(a, b)| a / b).collect::<Vec<_>>());
         ratios.map_or(1.0, |ratios| median(&ratios))
     };
+    let breakdown = arguments.breakdown.then(|| measurer.breakdown(headline.cell, 3 * duration)).transpose()?;
     let report = Report {
         sgemm_gflops: median(&sgemm),
         sweep_gflops: headline.gflops,
@@ -142,10 +144,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         speedup_of_workers: against(&|row| row.workers == 1 && row.cell.cohort == headline.cell.cohort),
         kernel: blas.kernel.clone(),
         workers,
-        peak_rss_bytes: throughput::peak_rss_bytes(),
+        peak_rss_bytes: throughput::peak_rss_bytes().filter(|_| measurer.is_alone()),
         rounds: arguments.rounds,
         sgemm_samples: sgemm,
-        breakdown: arguments.breakdown.then(|| throughput::breakdown(&images, headline.cell, workers, 3 * duration)),
+        breakdown,
         rows,
         environment: Environment::of(&blas),
     };

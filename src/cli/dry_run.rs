@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{print_json, say};
-use crate::bench::gemm;
+use super::{print_json, say, this_program};
+use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::report::environment::available_cores;
 use crate::sweep::job::Job;
 use crate::sweep::plan;
 
@@ -33,7 +34,9 @@ struct DryRun {
 /// It cannot be printed.
 pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
-    let gemm_gflops = gemm::large_gflops(workers, Duration::from_millis(500));
+    // More workers than cores are no faster together, and would take memory.
+    let busy = workers.min(available_cores());
+    let gemm_gflops = Measurer::new(&this_program()?, busy)?.gemm(busy, Duration::from_millis(500))?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
     let report = DryRun {
         trials: job.trials.len(),

@@ -9,7 +9,7 @@ use std::{env, fs};
 use serde::{Deserialize, Serialize};
 
 use super::bench::write_json;
-use super::{print, say};
+use super::{print, say, this_program};
 use crate::bench::throughput::median;
 use crate::blas::{self, CORETYPE};
 use crate::error::{Complaint, Error, Result};
@@ -92,7 +92,7 @@ impl Row {
 
 /// Runs `mlpgrid bench --quick` on a kernel, or on the one that OpenBLAS chooses.
 fn measure(kernel: Option<&str>, workers: usize, millis: u64) -> Result<Measured> {
-    let program = env::current_exe().map_err(Error::io("find this program", "mlpgrid"))?;
+    let program = this_program()?;
     let folder = tempfile::tempdir().map_err(Error::io("create a folder", env::temp_dir()))?;
     let file = folder.path().join("bench.json");
     let mut command = Command::new(&program);

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod fetch;
 pub mod info;
 mod kernels;
+pub mod process;
 pub mod replay;
 pub mod report;
 pub mod status;
@@ -24,7 +25,7 @@ use crate::blas::{self, Blas};
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Error, Result};
 use crate::report::environment::available_memory_bytes;
-use crate::version;
+use crate::{processes, version};
 
 /// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
 #[derive(Debug, Parser)]
@@ -69,6 +70,9 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Tell what this program runs on: version, OpenBLAS and its kernel, machine
     Info(info::Arguments),
+    /// Take orders of another process of this program, where one has no room for all workers
+    #[command(hide = true, name = processes::COMMAND)]
+    Process(process::Arguments),
 }
 
 /// Runs what the command line asks for. Returns the exit code.
@@ -90,6 +94,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Info(arguments)) => info::run(arguments),
+        Some(Command::Process(arguments)) => process::run(arguments),
         None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
     }
 }
@@ -127,6 +132,11 @@ fn initialise_blas() -> Result<Blas> {
         say(&format!("warning: {warning}"));
     }
     Ok(blas)
+}
+
+/// The file of this program, for further processes.
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
 }
 
 /// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.

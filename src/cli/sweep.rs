@@ -11,7 +11,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::report::{self, Summary};
-use super::{DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, warn_of_memory};
+use super::{
+    DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, this_program, warn_of_memory,
+};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk};
 use crate::report::environment::{Environment, available_cores};
@@ -21,7 +23,7 @@ use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::cluster;
 use crate::sweep::directory::{self, Claim};
 use crate::sweep::job::{Job, Site};
-use crate::sweep::journal::{self, Results};
+use crate::sweep::journal::{self, Results, better_first};
 use crate::sweep::lock::{self, Advance, Lock};
 use crate::sweep::plan;
 use crate::sweep::runner::{self, Watcher};
@@ -141,6 +143,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let resolved = space.resolved(&data);
     let trials = resolved.trials()?;
     let directory = arguments.out.as_path();
+    let program = this_program()?;
     let site = Site {
         data: &data,
         directory,
@@ -150,6 +153,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         checkpoint_every,
         stop: &stop,
         disk: &RealDisk,
+        program: Some(&program),
+        process: None,
     };
     if arguments.dry_run {
         let checkpoints = Checkpoints::find(directory)?;
@@ -281,6 +286,8 @@ struct Display<'a> {
     trials: usize,
     inputs: usize,
     ended: AtomicUsize,
+    /// The best result so far, of this process or before it.
+    best: Mutex<Option<Outcome>>,
     /// Trial-iterations and floating-point operations of this process.
     done: Mutex<(f64, f64)>,
     job: &'a Job<'a>,
@@ -293,9 +300,20 @@ impl<'a> Display<'a> {
             trials: job.missing.len(),
             inputs: data.inputs(),
             ended: AtomicUsize::new(0),
+            best: Mutex::new(job.best.clone()),
             done: Mutex::new((0.0, 0.0)),
             job,
         }
+    }
+
+    /// Takes a result in; returns whether it is better than all before it.
+    fn is_best(&self, outcome: &Outcome) -> bool {
+        let Ok(mut best) = self.best.lock() else { return false };
+        let is_best = best.as_ref().is_none_or(|best| better_first(outcome, best).is_lt());
+        if is_best {
+            *best = Some(outcome.clone());
+        }
+        is_best
     }
 
     fn done(&self) -> (f64, f64) {
@@ -321,12 +339,12 @@ impl Watcher for Display<'_> {
         self.progress.add(trials as u64, work);
     }
 
-    fn ended(&self, trial: &Trial, outcome: &Outcome, is_best: bool) {
+    fn ended(&self, trial: &Trial, outcome: &Outcome) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         let left = trial.hyperparameters.iterations - outcome.iterations_done;
         self.progress.add(0, left as f64 * plan::work_of_iteration(&trial.hyperparameters, self.inputs));
         match (outcome.status, outcome.val_accuracy) {
-            (Status::Complete, Some(accuracy)) if is_best => {
+            (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {
                 self.progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
             }
             (Status::Failed, _) => self
@@ -334,5 +352,14 @@ impl Watcher for Display<'_> {
                 .say(&format!("sweep: trial {} failed: a bug, please report it; its record says more", trial.id)),
             _ => {}
         }
+    }
+
+    fn more_work(&self, work: f64, why: &str) {
+        self.progress.expect(work);
+        self.progress.say(&format!("sweep: {why}"));
+    }
+
+    fn warn(&self, warning: &str) {
+        self.progress.say(&format!("warning: {warning}"));
     }
 }

@@ -145,6 +145,8 @@ impl Dataset {
             let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
             return Err(Error::content(&directory, format!("data with fingerprint {expected}"), fingerprint, remedy));
         }
+        // It has been compared: what is made of the data does not depend on whether it was asked for.
+        let config = DataConfig { fingerprint: None, ..config };
         let mean = mean_image(&training.pixels[..sizes[0] * PIXELS]);
         Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic })
     }

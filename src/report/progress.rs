@@ -19,7 +19,6 @@ const BAR_LENGTH: u64 = 10_000;
 pub struct Progress {
     what: &'static str,
     step: &'static str,
-    total_work: f64,
     started: Instant,
     bar: Option<ProgressBar>,
     state: Mutex<State>,
@@ -27,6 +26,7 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct State {
+    total_work: f64,
     steps: u64,
     work: f64,
     note: String,
@@ -45,8 +45,19 @@ impl Progress {
             bar
         });
         let started = Instant::now();
-        let state = State { steps: 0, work: 0.0, note: String::new(), last_line: started };
-        Self { what, step, total_work: total_work.max(f64::MIN_POSITIVE), started, bar, state: Mutex::new(state) }
+        let state = State {
+            total_work: total_work.max(f64::MIN_POSITIVE),
+            steps: 0,
+            work: 0.0,
+            note: String::new(),
+            last_line: started,
+        };
+        Self { what, step, started, bar, state: Mutex::new(state) }
+    }
+
+    /// So much work more is to be done.
+    pub fn expect(&self, work: f64) {
+        self.state().total_work += work;
     }
 
     /// So many steps are done, which were so much work.
@@ -57,12 +68,12 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_message(self.figures(&state));
-                bar.set_position((state.work / self.total_work * BAR_LENGTH as f64) as u64);
+                bar.set_position((state.work / state.total_work * BAR_LENGTH as f64) as u64);
             }
             None => {
                 if state.last_line.elapsed() >= (self.started.elapsed() / 60).clamp(EVERY[0], EVERY[1]) {
                     state.last_line = Instant::now();
-                    let percent = (state.work / self.total_work * 100.0).min(100.0);
+                    let percent = (state.work / state.total_work * 100.0).min(100.0);
                     let _ = writeln!(std::io::stderr(), "{}: {percent:.0} %, {}", self.what, self.figures(&state));
                 }
             }
@@ -97,7 +108,7 @@ impl Progress {
 
     fn left(&self, state: &State) -> f64 {
         let seconds = self.started.elapsed().as_secs_f64();
-        (self.total_work - state.work).max(0.0) / (state.work / seconds).max(f64::MIN_POSITIVE)
+        (state.total_work - state.work).max(0.0) / (state.work / seconds).max(f64::MIN_POSITIVE)
     }
 
     /// Rate, time left and note.

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::job::Site;
-use super::journal::{Results, better_first};
+use super::journal::{Record, Results, better_first};
 use super::shard::Shard;
 use super::space::Trial;
 use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
 use crate::model::TwoLayerNet;
 use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
-use crate::real::{Precision, Real};
-use crate::train::{self, Detail, Ended, Next, Observer, Outcome, Status};
+use crate::real::Real;
+use crate::train::{Outcome, Status};
 use crate::version;
 
 /// File name of the sweep's best model.
@@ -28,6 +28,17 @@ pub fn path(directory: &Path, shard: Shard) -> PathBuf {
         Shard::WHOLE => directory.join(BEST_MODEL),
         _ => directory.join(OF_SHARDS).join(format!("{}.safetensors", shard.file_name())),
     }
+}
+
+/// Where the process that trains at `site` keeps the best model.
+pub fn file(site: Site<'_>) -> PathBuf {
+    let Some(process) = site.process else { return path(site.directory, site.shard) };
+    site.directory.join(OF_SHARDS).join(format!("{}{process}.safetensors", of_processes(site.shard)))
+}
+
+/// What the names of the best models of the further processes of a shard begin with.
+fn of_processes(shard: Shard) -> String {
+    format!("{}-process-", shard.file_name())
 }
 
 /// Where the model of a trial is, if every model is kept.
@@ -50,26 +61,50 @@ pub fn saved<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, o
 }
 
 /// The complete trial that validation ranks first, of those that have a record.
-fn best<'a>(trials: impl IntoIterator<Item = &'a Trial>, results: &'a Results) -> Option<(&'a Trial, &'a Outcome)> {
-    let recorded = trials.into_iter().filter_map(|trial| Some((trial, &results.records.get(&trial.id)?.outcome)));
-    recorded.filter(|(_, outcome)| outcome.status == Status::Complete).min_by(|a, b| better_first(a.1, b.1))
+pub fn best<'a, 'b>(
+    trials: impl IntoIterator<Item = &'a Trial>,
+    results: &'b Results,
+) -> Option<(&'a Trial, &'b Record)> {
+    let recorded = trials.into_iter().filter_map(|trial| Some((trial, results.records.get(&trial.id)?)));
+    let complete = recorded.filter(|(_, record)| record.outcome.status == Status::Complete);
+    complete.min_by(|a, b| better_first(&a.1.outcome, &b.1.outcome))
 }
 
-/// Makes sure that the best model of this shard's `trials` is in its file: where it is missing, damaged or another trial's (a process
-/// died between two writes), the trial is trained once more, which gives the same model to the bit.
+/// The best trial of a shard, whose model is not here.
+#[derive(Debug)]
+pub struct Lost<'a> {
+    /// The trial.
+    pub trial: &'a Trial,
+    /// Its record.
+    pub record: Record,
+}
+
+/// Makes sure that the best model of this shard's `trials` is in its file. Where it is nowhere, damaged or another trial's (a process
+/// died between two writes, or somebody removed it), returns the trial: trained once more it gives the same model to the bit, with
+/// the same BLAS kernel.
 ///
 /// # Errors
-/// The model cannot be written, or the process was asked to stop.
-pub fn keep(site: Site<'_>, trials: &[&Trial]) -> Result<()> {
+/// The results cannot be read, or the model cannot be written.
+pub fn lost<'a>(site: Site<'_>, trials: &[&'a Trial]) -> Result<Option<Lost<'a>>> {
     let results = Results::read(site.directory)?;
-    let Some((best, outcome)) = best(trials.iter().copied(), &results) else { return Ok(()) };
-    if bring(site.directory, best, &path(site.directory, site.shard))? {
-        return Ok(());
+    let Some((trial, record)) = best(trials.iter().copied(), &results) else { return Ok(None) };
+    let is_here = bring(site.directory, trial, &file(site))?;
+    Ok((!is_here).then(|| Lost { trial, record: record.clone() }))
+}
+
+/// Removes the best models of the further processes of this shard: the best of them is in the shard's own file.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn remove_of_processes(site: Site<'_>) -> Result<()> {
+    for path in files::with_extension(&site.directory.join(OF_SHARDS), "safetensors")? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with(&of_processes(site.shard)) {
+            drop(fs::remove_file(path)); // it takes room, no more
+        }
     }
-    match best.hyperparameters.precision {
-        Precision::F32 => make_again::<f32>(site, best, outcome),
-        Precision::F64 => make_again::<f64>(site, best, outcome),
-    }
+    drop(fs::remove_dir(site.directory.join(OF_SHARDS))); // where nothing else is in it
+    Ok(())
 }
 
 /// Makes the best model of the whole sweep from those of the shards. Returns whether it is there.
@@ -92,36 +127,4 @@ fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
     let bytes = fs::read(&place).map_err(Error::io("read the model", &place))?;
     files::replace_on(&RealDisk, path, &[&bytes])?;
     Ok(true)
-}
-
-fn make_again<T: Real>(site: Site<'_>, best: &Trial, outcome: &Outcome) -> Result<()> {
-    let mut keeper = Keeper::<T> { site, network: None };
-    train::train(site.data, std::slice::from_ref(&best.hyperparameters), Detail::Epochs, &mut keeper);
-    if site.is_asked_to_stop() {
-        return Err(Error::Interrupted);
-    }
-    let write = |network| {
-        files::replace_on(
-            site.disk,
-            &path(site.directory, site.shard),
-            &[&saved(site, best, &network, outcome).to_bytes()],
-        )
-    };
-    keeper.network.map_or(Ok(()), write)
-}
-
-/// Keeps the network that training ends with.
-struct Keeper<'a, T> {
-    site: Site<'a>,
-    network: Option<TwoLayerNet<T>>,
-}
-
-impl<T> Observer<T> for Keeper<'_, T> {
-    fn next(&mut self) -> Next {
-        if self.site.is_asked_to_stop() { Next::Stop } else { Next::Iterate }
-    }
-
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
-        self.network = ended.into_iter().find_map(|end| end.network);
-    }
 }

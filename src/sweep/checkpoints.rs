@@ -225,7 +225,17 @@ impl Checkpoints {
     }
 }
 
-impl Resumable<'_> {
+impl<'a> Resumable<'a> {
+    /// The checkpoint at `path`, of so many iterations, for some of its trials.
+    pub fn new(path: &Path, iteration: usize, trials: Vec<&'a Trial>) -> Self {
+        Self { path: path.to_owned(), iteration, trials }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The state, with its members numbered as `trials` are.
     ///
     /// # Errors

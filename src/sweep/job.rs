@@ -15,7 +15,7 @@ use crate::data::Dataset;
 use crate::files::Disk;
 use crate::model::Hyperparameters;
 use crate::real::Precision;
-use crate::train::{self, Status};
+use crate::train::{self, Outcome, Status};
 
 /// Where a sweep runs, and how.
 #[derive(Clone, Copy)]
@@ -36,6 +36,10 @@ pub struct Site<'a> {
     pub stop: &'a AtomicBool,
     /// Where results, checkpoints and models are written.
     pub disk: &'a dyn Disk,
+    /// This program, for further processes where one has no room for all workers; none, and more workers are refused.
+    pub program: Option<&'a Path>,
+    /// Which of the further processes this one is, if it is one.
+    pub process: Option<usize>,
 }
 
 impl Site<'_> {
@@ -61,6 +65,8 @@ pub struct Job<'a> {
     pub cohorts: Vec<CohortJob<'a>>,
     /// What the cohorts were planned for.
     pub limits: Limits,
+    /// The best result that the shard has already.
+    pub best: Option<Outcome>,
 }
 
 /// A cohort to train.
@@ -75,6 +81,12 @@ pub struct CohortJob<'a> {
 }
 
 impl CohortJob<'_> {
+    /// Floating-point operations that are left.
+    pub fn work(&self, inputs: usize) -> f64 {
+        let done = self.resumes.as_ref().map_or(0, |from| from.iteration);
+        self.trials.iter().map(|trial| work_left(trial, done, inputs)).sum()
+    }
+
     /// Bytes that the worker needs that trains it.
     pub fn bytes(&self, inputs: usize) -> usize {
         let Some(shared) = self.trials.first().map(|trial| &trial.hyperparameters) else { return 0 };
@@ -133,16 +145,13 @@ impl<'a> Job<'a> {
         });
         let mut cohorts: Vec<CohortJob<'a>> = resumed.iter().cloned().chain(planned).collect();
         cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost));
-        Self { trials, missing, cohorts, limits }
+        let best = best::best(trials.iter().copied(), results).map(|(_, record)| record.outcome.clone());
+        Self { trials, missing, cohorts, limits, best }
     }
 
     /// Floating-point operations that are left.
     pub fn work(&self) -> f64 {
-        let of = |cohort: &CohortJob<'_>| {
-            let done = cohort.resumes.as_ref().map_or(0, |from| from.iteration);
-            cohort.trials.iter().map(|trial| work_left(trial, done, self.limits.inputs)).sum::<f64>()
-        };
-        self.cohorts.iter().map(of).sum()
+        self.cohorts.iter().map(|cohort| cohort.work(self.limits.inputs)).fold(0.0, |sum, work| sum + work)
     }
 
     /// Bytes that all workers need together, if they train the largest cohorts at the same time.

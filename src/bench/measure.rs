@@ -1,0 +1,166 @@
+//! Measuring with all workers at once: in this process, or in several where one OpenBLAS has no room for all.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::gemm;
+use super::throughput::{self, Breakdown, Cell, Images};
+use crate::blas;
+use crate::error::{Error, Result};
+use crate::processes::{self, Events, Process};
+
+/// The task of a further process.
+pub const TASK: &str = "bench";
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum What {
+    /// The rate of large products, in GFLOP/s.
+    Gemm,
+    /// The rate of training, in trial-iterations a second.
+    Training(Cell),
+    /// Where the time of an iteration goes, on one worker while all are busy.
+    Breakdown(Cell),
+}
+
+type Figures = Vec<f64>;
+
+/// What a further process is told.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum Order {
+    /// To prepare a measurement, with so many workers, of such a time.
+    Prepare(What, usize, Duration),
+    /// To begin: all processes are prepared.
+    Begin,
+}
+
+/// What it reports.
+#[derive(Debug, Serialize, Deserialize)]
+enum Event {
+    Prepared,
+    Measured(Figures),
+}
+
+/// Measures, with so many workers at once.
+pub struct Measurer {
+    parts: Vec<usize>,
+    images: Images,
+    processes: Vec<(Process, Events<Event>)>,
+}
+
+impl Measurer {
+    /// For `workers`, in further processes of `program` where one has no room for them.
+    ///
+    /// # Errors
+    /// A process cannot be started.
+    pub fn new(program: &Path, workers: usize) -> Result<Self> {
+        let parts = processes::parts(workers);
+        let further = if parts.len() == 1 { 0 } else { parts.len() };
+        let processes = (0..further).map(|_| Process::start(program, TASK)).collect::<Result<_>>()?;
+        Ok(Self { parts, images: Images::default(), processes })
+    }
+
+    /// The rate of large products by `workers`, the measurer's own number or fewer, at once: GFLOP/s.
+    ///
+    /// # Errors
+    /// A process died.
+    pub fn gemm(&mut self, workers: usize, duration: Duration) -> Result<f64> {
+        self.sum(What::Gemm, workers, duration)
+    }
+
+    /// The rate of training of `workers` cohorts at once: trial-iterations a second.
+    ///
+    /// # Errors
+    /// A process died.
+    pub fn training(&mut self, cell: Cell, workers: usize, duration: Duration) -> Result<f64> {
+        self.sum(What::Training(cell), workers, duration)
+    }
+
+    /// Where the time of an iteration goes while all workers are busy.
+    ///
+    /// # Errors
+    /// A process died.
+    pub fn breakdown(&mut self, cell: Cell, duration: Duration) -> Result<Breakdown> {
+        let workers = self.parts.iter().sum();
+        let figures = self.measure(What::Breakdown(cell), workers, duration)?;
+        let [gather_micros, forward_micros, middle_micros, backward_micros] = figures[0][..] else {
+            return Err(died());
+        };
+        Ok(Breakdown { gather_micros, forward_micros, middle_micros, backward_micros })
+    }
+
+    /// Whether all that is measured is measured in this process.
+    pub fn is_alone(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    fn sum(&mut self, what: What, workers: usize, duration: Duration) -> Result<f64> {
+        Ok(self.measure(what, workers, duration)?.iter().flatten().sum())
+    }
+
+    /// The figures of each process that has a part of the workers.
+    fn measure(&mut self, what: What, workers: usize, duration: Duration) -> Result<Vec<Figures>> {
+        if self.processes.is_empty() {
+            return Ok(vec![measure(&mut self.images, what, workers, duration, &|| ())]);
+        }
+        let mut left = workers;
+        let mut busy = Vec::new();
+        for ((process, events), &part) in self.processes.iter_mut().zip(&self.parts) {
+            let workers = part.min(left);
+            left -= workers;
+            if workers > 0 {
+                process.order(&Order::Prepare(what, workers, duration));
+                busy.push((process, events));
+            }
+        }
+        for (_, events) in &mut busy {
+            let Some(Event::Prepared) = events.next() else { return Err(died()) };
+        }
+        busy.iter().for_each(|(process, _)| process.order(&Order::Begin));
+        let figures = |(_, events): (&mut Process, &mut Events<Event>)| match events.next() {
+            Some(Event::Measured(figures)) => Ok(figures),
+            _ => Err(died()),
+        };
+        busy.into_iter().map(figures).collect()
+    }
+}
+
+fn died() -> Error {
+    Error::usage("bench", "figures of every further process", "one that died", "take fewer --workers")
+}
+
+fn measure(images: &mut Images, what: What, workers: usize, duration: Duration, others: &(dyn Fn() + Sync)) -> Figures {
+    match what {
+        What::Gemm => vec![gemm::large_gflops(workers, duration, others)],
+        What::Training(cell) => {
+            vec![throughput::trial_iterations_per_second(images.filled(), cell, workers, duration, others)]
+        }
+        What::Breakdown(cell) => {
+            let parts = throughput::breakdown(images.filled(), cell, workers, duration, others);
+            vec![parts.gather_micros, parts.forward_micros, parts.middle_micros, parts.backward_micros]
+        }
+    }
+}
+
+/// A further process: measures as it is told.
+///
+/// # Errors
+/// OpenBLAS does not keep to one thread.
+pub fn serve() -> Result<()> {
+    blas::initialise()?;
+    let mut images = Images::default();
+    let orders = Mutex::new(processes::orders::<Order>()?);
+    let next = || orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    let others = || {
+        processes::report(&Event::Prepared);
+        let _ = next(); // to begin
+    };
+    while let Ok(Order::Prepare(what, workers, duration)) = next() {
+        let figures = measure(&mut images, what, workers, duration, &others);
+        processes::report(&Event::Measured(figures));
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! The workers of a process: cohorts into training, results into the journal, states into checkpoints, the best model into its file.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::best;
+use super::checkpoints::Slots;
+use super::job::{CohortJob, Site};
+use super::journal::{self, Journal, Record, better_first};
+use super::plan;
+use super::runner::Watcher;
+use super::space::Trial;
+use crate::data::Dataset;
+use crate::error::{Complaint, Error, Result};
+use crate::files;
+use crate::model::{CheckedHyperparameters, Hyperparameters};
+use crate::real::{Precision, Real};
+use crate::train::{self, Detail, Ended, Next, Observer, Outcome, State};
+use crate::{blas, version};
+
+/// What is kept of the trials that end.
+pub enum Keep<'a> {
+    /// Their records, and the model of the best of them, if it is better than what was recorded before.
+    Records {
+        /// The best result before.
+        best: Option<Outcome>,
+    },
+    /// The model, as that of the best trial, which has a record already; and how this training ended.
+    Model(&'a Mutex<Option<Outcome>>),
+}
+
+/// The workers of a process, and what they share.
+pub struct Workers<'a> {
+    site: Site<'a>,
+    watcher: &'a dyn Watcher,
+    /// Set when something could not be written: everybody leaves off at once.
+    broken: AtomicBool,
+    writing: Mutex<Writing<'a>>,
+}
+
+/// What only one worker at a time may touch.
+struct Writing<'a> {
+    journal: Option<Journal<'a>>,
+    keep: Keep<'a>,
+    error: Option<Error>,
+}
+
+impl<'a> Workers<'a> {
+    /// Runs `worker` on `count` threads.
+    ///
+    /// # Errors
+    /// Threads cannot be started, or something could not be written.
+    pub fn run(
+        site: Site<'a>,
+        count: usize,
+        keep: Keep<'a>,
+        watcher: &'a dyn Watcher,
+        worker: &(dyn Fn(&Self) + Sync),
+    ) -> Result<()> {
+        best::file(site).parent().map_or(Ok(()), files::create_output_directory)?;
+        let journal = match keep {
+            Keep::Records { .. } => Some(Journal::create(site.disk, site.directory, site.shard)?),
+            Keep::Model(_) => None,
+        };
+        let writing = Mutex::new(Writing { journal, keep, error: None });
+        let workers = Self { site, watcher, broken: AtomicBool::new(false), writing };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
+        let pool = pool.build().map_err(|error| {
+            let remedy = "ask for fewer with --workers";
+            Error::Content(Complaint::new("workers", format!("{count} threads"), error.to_string(), remedy))
+        })?;
+        pool.scope(|scope| {
+            for _ in 0..count {
+                scope.spawn(|_| {
+                    blas::set_one_thread();
+                    worker(&workers);
+                });
+            }
+        });
+        workers.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether no more cohorts are to be trained.
+    pub fn leave_off(&self) -> bool {
+        self.is_broken() || self.site.is_asked_to_stop()
+    }
+
+    /// A worker that panicked while writing has not left half a change here: each change is one assignment.
+    fn writing(&self) -> MutexGuard<'_, Writing<'a>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something could not be written: the first error is the sweep's.
+    fn breaks(&self, error: Error) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.writing().error.get_or_insert(error);
+    }
+
+    /// Keeps what is to be kept of trials that ended, and reports them.
+    fn keep<T: Real>(&self, trials: &[&Trial], ended: Vec<Ended<T>>, error: Option<&str>) {
+        let mut guard = self.writing();
+        if guard.error.is_some() {
+            return; // after a write that failed nothing is appended
+        }
+        let written = match guard.keep {
+            Keep::Records { .. } => self.write_records(&mut guard, trials, &ended, error),
+            Keep::Model(outcome) => self.write_model(outcome, trials, &ended),
+        };
+        if let Err(error) = written {
+            // While this worker still holds the journal: a record that another one appended to half a record would be lost.
+            guard.error = Some(error);
+            self.broken.store(true, Ordering::Relaxed);
+            return;
+        }
+        let is_recorded = guard.journal.is_some();
+        drop(guard);
+        ended.iter().filter(|_| is_recorded).for_each(|end| self.watcher.ended(trials[end.trial], &end.outcome));
+    }
+
+    /// The best model first, then the records, with one sync for all: a trial that is recorded as best has its model on disk.
+    fn write_records<T: Real>(
+        &self,
+        writing: &mut Writing<'_>,
+        trials: &[&Trial],
+        ended: &[Ended<T>],
+        error: Option<&str>,
+    ) -> Result<()> {
+        let site = self.site;
+        if site.keep_models {
+            ended
+                .iter()
+                .try_for_each(|end| self.save(trials, end, &best::kept(site.directory, &trials[end.trial].id)))?;
+        }
+        let (Keep::Records { best }, Some(journal)) = (&mut writing.keep, &mut writing.journal) else { return Ok(()) };
+        let candidate =
+            ended.iter().filter(|end| end.network.is_some()).min_by(|a, b| better_first(&a.outcome, &b.outcome));
+        let is_better = |end: &&Ended<T>| best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
+        let better = candidate.filter(is_better);
+        better.map_or(Ok(()), |end| self.save(trials, end, &best::file(site)))?;
+        let records: Vec<Record> = ended.iter().map(|end| record(site, trials[end.trial], end, error)).collect();
+        journal.append(&records)?;
+        if let Some(end) = better {
+            *best = Some(end.outcome.clone());
+        }
+        Ok(())
+    }
+
+    fn write_model<T: Real>(
+        &self,
+        outcome: &Mutex<Option<Outcome>>,
+        trials: &[&Trial],
+        ended: &[Ended<T>],
+    ) -> Result<()> {
+        for end in ended {
+            self.save(trials, end, &best::file(self.site))?;
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.outcome.clone());
+        }
+        Ok(())
+    }
+
+    /// Writes the network of a trial that ended with one.
+    fn save<T: Real>(&self, trials: &[&Trial], end: &Ended<T>, path: &Path) -> Result<()> {
+        let site = self.site;
+        let model = end.network.as_ref().map(|network| best::saved(site, trials[end.trial], network, &end.outcome));
+        model.map_or(Ok(()), |model| files::replace_on(site.disk, path, &[&model.to_bytes()]))
+    }
+
+    /// Trains a cohort. A panic in it is the failure of its trials, not of the sweep.
+    pub fn train(&self, cohort: &CohortJob<'_>) {
+        let trials = &cohort.trials;
+        let hyperparameters: Vec<CheckedHyperparameters> =
+            trials.iter().map(|trial| trial.hyperparameters.clone()).collect();
+        let one_unit = Hyperparameters { hidden: 1, ..(*hyperparameters[0]).clone() };
+        let site = self.site;
+        let mut trainees = Trainees {
+            workers: self,
+            trials,
+            ended: vec![false; trials.len()],
+            work_of_unit: plan::work_of_iteration(&one_unit, site.data.inputs()),
+            slots: Slots::new(site.directory, site.shard, trials),
+            last_checkpoint: Instant::now(),
+        };
+        let attempt = || match hyperparameters[0].precision {
+            Precision::F32 => train_or_resume::<f32>(site.data, &hyperparameters, cohort, &mut trainees),
+            Precision::F64 => train_or_resume::<f64>(site.data, &hyperparameters, cohort, &mut trainees),
+        };
+        match panic::catch_unwind(AssertUnwindSafe(attempt)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.breaks(error),
+            Err(payload) => {
+                let message = panic_message(payload.as_ref());
+                let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
+                let failed =
+                    |trial| Ended::<f32> { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
+                self.keep(trials, left.map(failed).collect(), Some(&message));
+            }
+        }
+        if !self.leave_off() {
+            trainees.slots.remove();
+        }
+    }
+}
+
+/// A cohort's trials in training.
+struct Trainees<'a, 'b> {
+    workers: &'a Workers<'b>,
+    trials: &'a [&'a Trial],
+    ended: Vec<bool>,
+    /// Floating-point operations of an iteration of one hidden unit.
+    work_of_unit: f64,
+    slots: Slots,
+    last_checkpoint: Instant,
+}
+
+impl<T: Real> Observer<T> for Trainees<'_, '_> {
+    fn iterated(&mut self, trials: usize, units: usize) {
+        self.workers.watcher.iterated(trials, units as f64 * self.work_of_unit);
+    }
+
+    fn next(&mut self) -> Next {
+        if self.workers.is_broken() {
+            Next::Stop
+        } else if self.workers.site.is_asked_to_stop() {
+            Next::CheckpointAndStop
+        } else if self.last_checkpoint.elapsed() >= self.workers.site.checkpoint_every {
+            Next::Checkpoint
+        } else {
+            Next::Iterate
+        }
+    }
+
+    fn checkpoint(&mut self, state: State<T>) {
+        let site = self.workers.site;
+        if let Err(error) = self.slots.write(site.disk, &site.made(), self.trials, &state) {
+            self.workers.breaks(error);
+        }
+        self.last_checkpoint = Instant::now();
+    }
+
+    fn ended(&mut self, ended: Vec<Ended<T>>) {
+        ended.iter().for_each(|end| self.ended[end.trial] = true);
+        self.workers.keep(self.trials, ended, None);
+    }
+}
+
+fn train_or_resume<T: Real>(
+    data: &Dataset,
+    hyperparameters: &[CheckedHyperparameters],
+    cohort: &CohortJob<'_>,
+    trainees: &mut Trainees<'_, '_>,
+) -> Result<()> {
+    match &cohort.resumes {
+        Some(from) => train::resume::<T>(from.load()?, data, hyperparameters, Detail::Epochs, trainees),
+        None => train::train::<T>(data, hyperparameters, Detail::Epochs, trainees),
+    }
+    Ok(())
+}
+
+/// What a panic said.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|&text| text.to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>) -> Record {
+    Record {
+        trial: trial.id.clone(),
+        outcome: end.outcome.clone(),
+        error: error.map(str::to_owned),
+        hyperparameters: (*trial.hyperparameters).clone(),
+        train_seconds: end.train_seconds,
+        ended_unix_seconds: journal::unix_seconds(),
+        host: journal::host(),
+        program: version::program(),
+        results_version: version::RESULTS_VERSION,
+        kernel: site.kernel.to_owned(),
+        data_fingerprint: site.data.fingerprint.clone(),
+    }
+}
