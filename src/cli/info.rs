@@ -58,6 +58,7 @@ fn table(environment: &Environment) -> String {
         ("OpenBLAS", format!("{} ({})", blas.version, blas.config)),
         ("kernel", blas.kernel.clone()),
         ("threads", format!("{} a worker (threading: {threading})", blas.threads)),
+        ("room", format!("for {} workers a process, as this OpenBLAS was built for", blas.most_callers)),
     ];
     rows.iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<10}{value}");

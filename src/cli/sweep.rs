@@ -201,7 +201,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     display.progress.finish();
 
     let results = Results::read(directory)?;
-    Checkpoints::find(directory)?.remove_recorded(&|trial| results.records.contains_key(trial));
+    if outcome.is_ok() {
+        // After an interruption, a trial that is trained again has an old record, and a checkpoint to resume from.
+        Checkpoints::find(directory)?.remove_recorded(&|trial| results.records.contains_key(trial));
+    }
     if let Err(error) = outcome {
         let done = job.trials.iter().filter(|trial| results.records.contains_key(&trial.id)).count();
         say(&format!("sweep: {done} of {} trials of shard {shard} are recorded", job.trials.len()));
