@@ -1,7 +1,8 @@
 //! Files that survive: what replaces another is written beside it, synced, renamed, and its directory synced.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -138,4 +139,80 @@ pub fn with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>>
     paths.retain(|path| path.extension().is_some_and(|other| other == extension));
     paths.sort();
     Ok(paths)
+}
+
+/// Opens a file for reading that must be a regular one. It never waits, as opening a FIFO does until somebody writes into it.
+///
+/// # Errors
+/// It is missing or unreadable, or something else than a regular file.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let check = |file_type: FileType| match kind(file_type) {
+        None => Ok(()),
+        Some(kind) => {
+            Err(Error::content(path, "a regular file", kind, "put a regular file there, or give another path"))
+        }
+    };
+    // Before it is opened, for opening a device can do something; and after, for it may have been replaced meanwhile.
+    check(fs::metadata(path).map_err(Error::io("open it", path))?.file_type())?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(Error::io("open it", path))?;
+    check(file.metadata().map_err(Error::io("open it", path))?.file_type())?;
+    Ok(file)
+}
+
+/// What it is, unless it is a regular file.
+fn kind(file_type: FileType) -> Option<&'static str> {
+    let kinds = [
+        (file_type.is_dir(), "a directory"),
+        (file_type.is_fifo(), "a FIFO"),
+        (file_type.is_socket(), "a socket"),
+        (file_type.is_block_device() || file_type.is_char_device(), "a device"),
+    ];
+    kinds.into_iter().find_map(|(is_it, kind)| is_it.then_some(kind))
+}
+
+/// Refuses a FIFO, which would be waited for, unless somebody handed it over as an open file: `/dev/stdin`, or a shell's `<(command)`.
+///
+/// # Errors
+/// It is a FIFO.
+pub fn refuse_fifo(path: &Path) -> Result<()> {
+    let is_handed_over = ["/dev/stdin", "/dev/fd", "/proc"].iter().any(|open_files| path.starts_with(open_files));
+    if !is_handed_over && fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Err(Error::content(path, "a file", "a FIFO", "give a file, or /dev/stdin with its content"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_others_are_named() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), "text").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        for name in ["file", "link"] {
+            assert_eq!(io::read_to_string(open_regular(&path(name)).unwrap()).unwrap(), "text");
+        }
+        let fifo = path("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let socket = path("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let refused = [
+            (directory.path(), "found a directory"),
+            (&fifo, "found a FIFO"),
+            (&socket, "found a socket"),
+            (Path::new("/dev/null"), "found a device"),
+        ];
+        for (path, found) in refused {
+            let error = open_regular(path).unwrap_err().to_string();
+            assert!(error.starts_with(&path.display().to_string()) && error.contains(found), "{error}");
+        }
+        assert!(refuse_fifo(&fifo).unwrap_err().to_string().contains("found a FIFO"));
+        for other in [&path("file"), &path("missing"), &socket, Path::new("/dev/stdin")] {
+            refuse_fifo(other).unwrap();
+        }
+    }
 }

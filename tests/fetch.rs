@@ -1,5 +1,7 @@
 //! `fetch` against a server on this machine that cuts, stalls, lies and dies on request.
 
+mod common;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,63 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use md5::{Digest, Md5};
+use common::archive::{FOLDER, archive_of, entries, names, tar_gz};
 use mlpgrid::cli;
-use mlpgrid::data::Format;
 use mlpgrid::data::fetch::{self, Archive, Patience, Progress};
 use mlpgrid::{Error, Result};
 use tempfile::TempDir;
 
-const FOLDER: &str = "cifar-10-batches-bin";
 const PART: &str = "small.tar.gz.part";
-const ROWS: usize = 2;
-
-/// A file of an archive: its path in there, and its bytes.
-type Entry = (String, Vec<u8>);
-
-/// The files of a small CIFAR-10 of two images each, and a page that is no data. Its bytes hardly compress.
-fn entries() -> Vec<Entry> {
-    let mut state = 1_u32;
-    let mut noise = |count: usize| -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        (0..count).map(|_| next()).collect()
-    };
-    let format = Format::Cifar10;
-    let names = format.training_files().iter().chain([&"test_batch.bin", &"readme.html"]);
-    names.map(|name| (format!("{FOLDER}/{name}"), noise(ROWS * format.record_bytes()))).collect()
-}
-
-fn tar_gz(entries: &[Entry]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
-    for (path, bytes) in entries {
-        let mut header = tar::Header::new_gnu();
-        // Written past the library's own check, which refuses the paths that the tests are about.
-        header.as_gnu_mut().expect("a GNU header").name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append(&header, bytes.as_slice()).expect("memory takes it");
-    }
-    builder.into_inner().and_then(GzEncoder::finish).expect("memory takes it")
-}
-
-/// What describes `bytes`, to be had at `url`.
-fn archive_of(bytes: &[u8], url: &str) -> Archive {
-    Archive {
-        url: url.to_owned(),
-        name: "small.tar.gz".to_owned(),
-        bytes: bytes.len() as u64,
-        md5: Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
-        format: Format::Cifar10,
-        rows_per_training_file: ROWS,
-        rows_of_test_file: ROWS,
-    }
-}
 
 /// What a server does with one request before it hangs up.
 struct Reply {
@@ -171,15 +123,6 @@ fn failure(archive: &Archive, directory: &Path, code: u8) -> String {
     assert_eq!(error.exit_code(), code, "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
     text
-}
-
-/// Names of what is in a directory, hidden or not.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory");
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 /// The directory holds the data folder and nothing else, and the folder the files of the archive.

@@ -1,13 +1,15 @@
 //! `mlpgrid eval`: the accuracy of a saved model.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::{DataDirectory, initialise_blas, percent, print_json, say};
-use crate::data::{DataConfig, Split};
+use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
-use crate::model::checkpoint::{AnyModel, SavedModel};
+use crate::files;
+use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
 use crate::real::Real;
 use crate::sweep::best::BEST_MODEL;
 use crate::train;
@@ -26,9 +28,12 @@ pub struct Arguments {
     /// Measure on the test split too
     #[arg(long)]
     test: bool,
-    /// Validation rows [default: as the model was trained with]
+    /// Validation rows, none of which the model was trained on [default: as the model was trained with]
     #[arg(long, value_name = "ROWS")]
     val: Option<usize>,
+    /// Measure on data other than those that the model was trained with; without this flag they are refused
+    #[arg(long, conflicts_with = "train")]
+    other_data: bool,
 }
 
 /// What `eval` prints.
@@ -37,6 +42,8 @@ struct Report {
     model: String,
     trial: String,
     status: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    other_data: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     train_accuracy: Option<f64>,
     val_accuracy: f64,
@@ -48,7 +55,8 @@ struct Report {
 /// Measures the model, in the precision that it was trained in, and prints one JSON object.
 ///
 /// # Errors
-/// The model or the data cannot be read, or do not fit each other.
+/// The model or the data cannot be read, or do not fit each other, or rows that the model was trained on would count as validation
+/// rows.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     initialise_blas()?;
     let path = model_file(&arguments.model)?;
@@ -71,11 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 fn measure<T: Real>(arguments: &Arguments, path: &Path, model: &SavedModel<T>) -> Result<Report> {
-    let trained_on = &model.provenance.data;
-    let val = arguments.val.or(trained_on.val);
-    // The training rows matter only where they are measured: other numbers of them must not keep the rest from it.
-    let train = trained_on.train.filter(|_| arguments.train);
-    let data = arguments.data.load(&DataConfig { val, train, test: None, fingerprint: None, ..trained_on.clone() })?;
+    let (data, other_data) = load(arguments, path, &model.provenance)?;
     let (inputs, classes) = (model.network.w1.nrows(), model.network.b2.len());
     if (inputs, classes) != (data.inputs(), data.classes()) {
         let expected = format!("a model of {} inputs and {} classes, as the data have", data.inputs(), data.classes());
@@ -88,6 +92,7 @@ fn measure<T: Real>(arguments: &Arguments, path: &Path, model: &SavedModel<T>) -
         model: path.display().to_string(),
         trial: model.provenance.trial.clone(),
         status: "complete",
+        other_data,
         train_accuracy: arguments.train.then(|| accuracy(Split::Train)),
         val_accuracy: accuracy(Split::Val),
         test_accuracy: arguments.test.then(|| accuracy(Split::Test)),
@@ -95,19 +100,86 @@ fn measure<T: Real>(arguments: &Arguments, path: &Path, model: &SavedModel<T>) -
     })
 }
 
+/// The data, split as the model's were as far as the flags do not ask for other rows, and whether they are other data than the model's.
+fn load(arguments: &Arguments, path: &Path, provenance: &Provenance) -> Result<(Dataset, bool)> {
+    let trained_on = &provenance.data;
+    let files = arguments.data.read(trained_on.dataset)?;
+    // The fingerprint stands for files and splits: with the splits that the model was trained with it must be the model's.
+    let own = files.resolve(trained_on).ok();
+    let is_own = own.as_ref().is_some_and(|own| files.fingerprint(own) == provenance.data_fingerprint);
+    if !is_own {
+        admit_other(arguments, path, provenance, &files)?;
+    }
+    // Where the model's splits do not fit these files, its training rows are not among them.
+    let trained_rows = own.as_ref().and_then(|own| own.train).unwrap_or(0);
+    let recorded = own.as_ref().filter(|_| is_own).unwrap_or(trained_on);
+    let val = arguments.val.or(recorded.val);
+    if let Some(val) = val {
+        refuse_trained_rows(val, trained_rows, files.training_images())?;
+    }
+    // The training rows matter only where they are measured: other numbers of them must not keep the rest from it.
+    let train = recorded.train.filter(|_| arguments.train);
+    let config = DataConfig { val, train, test: None, fingerprint: None, ..trained_on.clone() };
+    Ok((super::split(files, &config)?, !is_own))
+}
+
+/// Refuses data that are not those of the model, unless they are asked for; then it warns.
+fn admit_other(arguments: &Arguments, path: &Path, provenance: &Provenance, files: &Files) -> Result<()> {
+    let fingerprint = &provenance.data_fingerprint;
+    let expected = format!("the data that {} was trained on (fingerprint {fingerprint})", path.display());
+    let found = if files.is_synthetic { "synthetic images that are others" } else { "others" };
+    let DataConfig { train, val, test, .. } = provenance.data;
+    let found = match [train, val, test].contains(&None) {
+        true => format!("{found}, or other splits, which the model does not record"),
+        false => found.to_owned(),
+    };
+    if arguments.other_data {
+        say(&format!(
+            "warning: {}: these are not {expected}; whether some of these images are among its training rows is not known",
+            files.directory.display()
+        ));
+        return Ok(());
+    }
+    let remedy = "give the model's data with --data, or measure it on these with --other-data";
+    Err(Error::usage(files.directory.display(), expected, found, remedy))
+}
+
+/// Training rows are the first of the training images, validation rows the last: refuses so many of these that they meet.
+fn refuse_trained_rows(val: usize, trained_rows: usize, images: usize) -> Result<()> {
+    let others = images - trained_rows;
+    if trained_rows == 0 || val <= others {
+        return Ok(());
+    }
+    let expected = format!(
+        "at most {others} validation rows (the model was trained on the first {trained_rows} of the {images} training images)"
+    );
+    let found = match val.checked_sub(images) {
+        None | Some(0) => format!("{val}, {} of which it was trained on", val - others),
+        Some(_) => val.to_string(),
+    };
+    Err(Error::usage("--val", expected, found, "ask for fewer rows, or leave out --val"))
+}
+
 /// The file itself, or the model in a directory of `train` or `sweep`.
 fn model_file(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
+    let file = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => model_in(path)?,
+        Ok(_) => path.to_path_buf(),
+        Err(error) => return Err(Error::io("read the model", path)(error)),
+    };
+    files::refuse_fifo(&file)?;
+    Ok(file)
+}
+
+fn model_in(directory: &Path) -> Result<PathBuf> {
+    for file in [super::train::MODEL, BEST_MODEL].map(|name| directory.join(name)) {
+        match file.metadata() {
+            Ok(_) => return Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read the model", &file)(error)),
+        }
     }
-    let candidates = [super::train::MODEL, BEST_MODEL].map(|name| path.join(name));
-    candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
-        let expected = format!("{} or {BEST_MODEL} in it", super::train::MODEL);
-        Error::content(
-            path,
-            expected,
-            "neither",
-            "give a model file, or a directory that `train --out` or `sweep` wrote",
-        )
-    })
+    let expected = format!("{} or {BEST_MODEL} in it", super::train::MODEL);
+    let remedy = "give a model file, or a directory that `train --out` or `sweep` wrote";
+    Err(Error::content(directory, expected, "neither", remedy))
 }

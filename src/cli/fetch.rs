@@ -16,7 +16,8 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Download CIFAR-10 or CIFAR-100, verify its checksum and unpack it
 ///
-/// What is there already is not downloaded again, and a download that broke off is continued. Prints the data folder.
+/// What is there already is not downloaded again, and a download that broke off is continued; an archive that lies in the
+/// directory is unpacked without the network. Files with other contents than the official ones are replaced. Prints the data folder.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// Directory that the data folder goes into
@@ -25,7 +26,8 @@ pub struct Arguments {
     /// Data set; both kinds of labels of CIFAR-100 are in one archive
     #[arg(long, value_enum, default_value_t)]
     pub dataset: Format,
-    /// Address of the archive on a mirror, which must have the official checksum [default: the home of CIFAR]
+    /// Address of the archive on a mirror, or its path on this machine; it must have the official checksum [default: the home of
+    /// CIFAR]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -71,6 +73,7 @@ impl<'a> Talk<'a> {
             Progress::Waiting => {
                 say(&format!("another fetch is at work in {}, waiting for it", self.directory.display()));
             }
+            Progress::Found(path) => say(&format!("the archive is here: {}", path.display())),
             Progress::Receiving(from) => {
                 let what = if from == 0 { "downloading".to_owned() } else { format!("continuing at byte {from} of") };
                 say(&format!("{what} {url} ({})", DecimalBytes(*total)));

@@ -14,6 +14,7 @@ pub mod sweep;
 pub mod synth;
 pub mod train;
 
+use std::env;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::blas::{self, Blas};
-use crate::data::{DataConfig, Dataset};
+use crate::data::{DataConfig, Dataset, Files, Format};
 use crate::error::{Error, Result};
 use crate::report::environment::available_memory_bytes;
 use crate::{processes, version};
@@ -102,27 +103,47 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
 /// Where the data are.
 #[derive(Debug, clap::Args)]
 pub struct DataDirectory {
-    /// Directory of the CIFAR binary files
-    #[arg(long = "data", value_name = "DIR", env = "CIFAR10_DIR", default_value = "data")]
-    pub directory: PathBuf,
+    /// Directory of the CIFAR binary files [default: CIFAR10_DIR of the environment, or data where that is not set or empty]
+    #[arg(long = "data", value_name = "DIR")]
+    given: Option<PathBuf>,
 }
 
 impl DataDirectory {
-    /// Loads the data, and says so.
-    fn load(&self, config: &DataConfig) -> Result<Dataset> {
-        let data = Dataset::load(&self.directory, config)?;
-        let sizes = [data.config.train, data.config.val, data.config.test].map(Option::unwrap_or_default);
-        let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name() };
-        say(&format!(
-            "data: {name} from {}, {} train / {} val / {} test rows, fingerprint {}",
-            data.directory.display(),
-            sizes[0],
-            sizes[1],
-            sizes[2],
-            data.fingerprint
-        ));
-        Ok(data)
+    /// The directory.
+    fn path(&self) -> PathBuf {
+        let from_environment = || env::var_os("CIFAR10_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.given.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from("data"))
     }
+
+    /// Loads the data, and logs which.
+    fn load(&self, config: &DataConfig) -> Result<Dataset> {
+        split(self.read(config.dataset)?, config)
+    }
+
+    /// Reads the files, and warns where they are not the official ones.
+    fn read(&self, format: Format) -> Result<Files> {
+        let files = Files::read(&self.path(), format)?;
+        if let Some(warning) = &files.warning {
+            say(&format!("warning: {warning}"));
+        }
+        Ok(files)
+    }
+}
+
+/// Splits what was read, and logs the splits.
+fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
+    let data = files.split(config)?;
+    let sizes = [data.config.train, data.config.val, data.config.test].map(Option::unwrap_or_default);
+    let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name() };
+    say(&format!(
+        "data: {name} from {}, {} train / {} val / {} test rows, fingerprint {}",
+        data.directory.display(),
+        sizes[0],
+        sizes[1],
+        sizes[2],
+        data.fingerprint
+    ));
+    Ok(data)
 }
 
 /// Sets up OpenBLAS, and warns where it is slower than it could be.
@@ -136,7 +157,7 @@ fn initialise_blas() -> Result<Blas> {
 
 /// The file of this program, for further processes.
 fn this_program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
+    env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
 }
 
 /// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.

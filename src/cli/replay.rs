@@ -110,12 +110,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 /// error.
 fn load(place: &DataDirectory) -> Result<std::result::Result<Dataset, String>> {
     let format = Format::Cifar10;
-    let directory = format.locate(&place.directory);
-    let mut files = format.training_files().iter().copied().chain([format.test_file()]);
-    if !files.any(|file| directory.join(file).exists()) {
+    let directory = format.locate(&place.path())?;
+    if !format.is_in(&directory)? {
         return Ok(Err(format!(
             "no CIFAR-10 in {}; give its directory with --data or CIFAR10_DIR, or get it with `mlpgrid fetch`",
-            place.directory.display()
+            place.path().display()
         )));
     }
     if Manifest::read(&directory)?.is_some() {

@@ -4,114 +4,18 @@
 //! plane row by row. The notebook's order is (row, column, channel), so decoding interleaves the planes once, and nothing
 //! later has to. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use byteorder::ReadBytesExt;
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::map;
+pub use super::format::{Format, PIXELS, SIDE};
+use super::{folder, map};
 use crate::error::{Complaint, Error, Result};
+use crate::files;
 
-/// Bytes of one image: 32 rows × 32 columns × 3 channels. The D of every formula.
-pub const PIXELS: usize = 3072;
-/// Rows and columns of an image.
-pub const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
-
-/// Which data set, and which of its labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// CIFAR-10: 10 classes
-    #[default]
-    Cifar10,
-    /// CIFAR-100 with its 100 fine labels
-    Cifar100,
-    /// CIFAR-100 with its 20 coarse labels
-    #[value(name = "cifar100-coarse")]
-    #[serde(rename = "cifar100-coarse")]
-    Cifar100Coarse,
-}
-
-impl Format {
-    /// Name in text.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 | Self::Cifar100Coarse => "CIFAR-100",
-        }
-    }
-
-    /// The folder that the official archive unpacks to.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "cifar-10-batches-bin",
-            Self::Cifar100 | Self::Cifar100Coarse => "cifar-100-binary",
-        }
-    }
-
-    /// Number of classes, C.
-    pub fn classes(self) -> usize {
-        match self {
-            Self::Cifar10 => 10,
-            Self::Cifar100 => 100,
-            Self::Cifar100Coarse => 20,
-        }
-    }
-
-    /// Files of the training images, in order.
-    pub fn training_files(self) -> &'static [&'static str] {
-        match self {
-            Self::Cifar10 => {
-                &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"]
-            }
-            Self::Cifar100 | Self::Cifar100Coarse => &["train.bin"],
-        }
-    }
-
-    /// File of the test images.
-    pub fn test_file(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "test_batch.bin",
-            Self::Cifar100 | Self::Cifar100Coarse => "test.bin",
-        }
-    }
-
-    /// Images in each official training file.
-    pub fn rows_per_training_file(self) -> usize {
-        match self {
-            Self::Cifar10 => 10_000,
-            Self::Cifar100 | Self::Cifar100Coarse => 50_000,
-        }
-    }
-
-    /// Images in the official test file.
-    pub fn rows_of_test_file(self) -> usize {
-        10_000
-    }
-
-    /// Label bytes of a record.
-    fn label_bytes(self) -> usize {
-        match self {
-            Self::Cifar10 => 1,
-            Self::Cifar100 | Self::Cifar100Coarse => 2, // coarse, fine
-        }
-    }
-
-    /// Bytes of a record.
-    pub fn record_bytes(self) -> usize {
-        self.label_bytes() + PIXELS
-    }
-
-    /// `directory` itself, or the official archive's folder in it where only that holds the files.
-    pub fn locate(self, directory: &Path) -> PathBuf {
-        let nested = directory.join(self.folder());
-        if !directory.join(self.test_file()).exists() && nested.is_dir() { nested } else { directory.to_path_buf() }
-    }
-}
 
 /// Images and labels of one or more files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,20 +31,17 @@ pub struct Images {
 /// The map lives only as long as this call, so that what happens to the file later does not matter.
 ///
 /// # Errors
-/// The file is missing or unreadable, is not exactly `rows` records long, or holds a label that its format does not have.
+/// The file is missing, unreadable or no regular file, is not exactly `rows` records long, or holds a label that its format does not
+/// have.
 pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32])> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let expected = format!("one of the files of {} (binary version)", format.name());
-            return Err(Error::content(path, expected, "no such file", restore(format)));
+    let file = match files::open_regular(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(folder::missing(path, format));
         }
-        other => other.map_err(Error::io("open it", path))?,
+        other => other?,
     };
     let metadata = file.metadata().map_err(Error::io("read its size", path))?;
     let (record, expected_bytes) = (format.record_bytes(), rows * format.record_bytes());
-    if !metadata.is_file() {
-        return Err(Error::content(path, "a file", "a directory or device", restore(format)));
-    }
     if metadata.len() != expected_bytes as u64 {
         let bytes = metadata.len() as usize;
         let found = match (bytes, bytes % record) {
@@ -149,9 +50,11 @@ pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32
             (_, rest) => format!("{bytes} bytes ({} records and {rest} bytes)", bytes / record),
         };
         let expected = format!("{expected_bytes} bytes ({rows} records of {record})");
-        return Err(Error::content(path, expected, found, restore(format)));
+        return Err(Error::content(path, expected, found, folder::replace(path, format)));
     }
-    map::read(&file, path, &restore(format), |bytes| Ok((decode(bytes, format, path)?, Sha256::digest(bytes).into())))
+    map::read(&file, path, &folder::replace(path, format), |bytes| {
+        Ok((decode(bytes, format, path)?, Sha256::digest(bytes).into()))
+    })
 }
 
 /// Decodes whole records.
@@ -168,7 +71,8 @@ fn decode(bytes: &[u8], format: Format, path: &Path) -> Result<Images> {
         if usize::from(label) >= format.classes() {
             let place = format!("{}: record {row} (byte {})", path.display(), row * record);
             let expected = format!("a label from 0 to {}", format.classes() - 1);
-            return Err(Error::Content(Complaint::new(place, expected, label.to_string(), restore(format))));
+            let remedy = folder::replace(path, format);
+            return Err(Error::Content(Complaint::new(place, expected, label.to_string(), remedy)));
         }
         images.labels.push(label);
         let planes = &bytes[row * record + format.label_bytes()..(row + 1) * record];
@@ -183,12 +87,6 @@ fn decode(bytes: &[u8], format: Format, path: &Path) -> Result<Images> {
 
 fn read_label(source: &mut &[u8], path: &Path) -> Result<u8> {
     source.read_u8().map_err(Error::io("read a label", path))
-}
-
-/// What to do about damaged files.
-fn restore(format: Format) -> String {
-    let flag = if format == Format::Cifar10 { "" } else { " --dataset cifar100" };
-    format!("restore the official files (`mlpgrid fetch{flag}`), or make a stand-in (`mlpgrid synth`)")
 }
 
 #[cfg(test)]

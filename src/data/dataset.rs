@@ -1,16 +1,16 @@
 //! The three splits, their mean image and their fingerprint: one read-only copy that every worker shares.
 
-use std::fmt::Write as _;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cifar::{self, Format, Images, PIXELS};
-use super::synthetic::Manifest;
+use super::cifar::{Format, Images, PIXELS};
+use super::contents::hex;
+use super::files::Files;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Which data, and how many rows of each split. What is left out is resolved when the files are read: `val` is 1,000 rows
 /// or a tenth of the training images, whichever is fewer; `train` all other training images; `test` all test images.
@@ -71,6 +71,35 @@ impl Rows<'_> {
     }
 }
 
+impl Files {
+    /// Number of training images, from whose ends training and validation rows are cut.
+    pub fn training_images(&self) -> usize {
+        self.training.labels.len()
+    }
+
+    /// The splits that `config` asks for, with the sizes that it leaves out.
+    ///
+    /// # Errors
+    /// A split asks for more rows than there are.
+    pub fn resolve(&self, config: &DataConfig) -> Result<DataConfig> {
+        resolve(config, self.training.labels.len(), self.test.labels.len())
+    }
+
+    /// The fingerprint that these files have with the splits of a resolved configuration.
+    pub fn fingerprint(&self, resolved: &DataConfig) -> String {
+        fingerprint(&self.digest, resolved)
+    }
+
+    /// The data set with these splits.
+    ///
+    /// # Errors
+    /// A split asks for more rows than there are, or the fingerprint is not the one that `config` names.
+    pub fn split(self, config: &DataConfig) -> Result<Dataset> {
+        debug_assert_eq!(self.format, config.dataset, "labels are those of the format that was read");
+        Dataset::from_images(self.training, self.test, &self.digest, config, self.directory, self.is_synthetic)
+    }
+}
+
 /// Images, labels and mean image in memory.
 #[derive(Clone, Debug)]
 pub struct Dataset {
@@ -93,33 +122,9 @@ impl Dataset {
     /// Reads the files in `directory` (or in the official archive's folder inside it).
     ///
     /// # Errors
-    /// A file is missing, damaged or unreadable ([`cifar::read`]), or a split asks for more rows than there are.
+    /// As [`Files::read`] and [`Files::split`].
     pub fn load(directory: &Path, config: &DataConfig) -> Result<Self> {
-        let format = config.dataset;
-        let directory = format.locate(directory);
-        if !directory.is_dir() {
-            let expected = format!("a directory with the files of {} (binary version)", format.name());
-            let found = if directory.exists() { "a file" } else { "no such directory" };
-            let remedy = "give it with --data or CIFAR10_DIR, or make one with `mlpgrid fetch` or `mlpgrid synth`";
-            return Err(Error::content(&directory, expected, found, remedy));
-        }
-        let manifest = Manifest::read(&directory)?;
-        let rows_of = |official: usize| manifest.as_ref().map_or(official, |manifest| manifest.rows_per_file);
-        let test = (format.test_file(), rows_of(format.rows_of_test_file()));
-        let files = format.training_files().iter().map(|&file| (file, rows_of(format.rows_per_training_file())));
-        let files: Vec<_> = files.chain([test]).collect();
-        let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
-        // All are read before the first error is told: of several faulty files it is the same one every time.
-        let parts: Vec<Result<_>> = files.par_iter().map(read).collect();
-        let mut parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
-
-        let mut hash = Sha256::new();
-        for (_, digest) in &parts {
-            hash.update(digest);
-        }
-        let test = parts.pop().map(|(images, _)| images).unwrap_or(Images { pixels: vec![], labels: vec![] });
-        let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
-        Self::from_images(training, test, &hash.finalize(), config, directory, manifest.is_some())
+        Files::read(directory, config.dataset)?.split(config)
     }
 
     /// A data set from images in memory, which `digest` stands for.
@@ -135,12 +140,8 @@ impl Dataset {
         is_synthetic: bool,
     ) -> Result<Self> {
         let config = resolve(config, training.labels.len(), test.labels.len())?;
-        let sizes = [config.train, config.val, config.test].map(Option::unwrap_or_default);
-        let hash = Sha256::new().chain_update(digest).chain_update(format!("{:?} {sizes:?} mean", config.dataset));
-        let fingerprint = hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-            text
-        });
+        let sizes = sizes(&config);
+        let fingerprint = fingerprint(digest, &config);
         if let Some(expected) = config.fingerprint.as_ref().filter(|&expected| *expected != fingerprint) {
             let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
             return Err(Error::content(&directory, format!("data with fingerprint {expected}"), fingerprint, remedy));
@@ -184,25 +185,23 @@ impl Dataset {
             Format::Cifar100 => "fine_label_names.txt",
             Format::Cifar100Coarse => "coarse_label_names.txt",
         };
-        let text = fs::read_to_string(self.directory.join(file)).ok()?;
+        let text = io::read_to_string(files::open_regular(&self.directory.join(file)).ok()?).ok()?;
         let names: Vec<String> =
             text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
         (names.len() == self.classes()).then_some(names)
     }
 }
 
-/// One run of memory for all training images.
-fn concatenate(mut parts: Vec<Images>) -> Images {
-    if parts.len() == 1 {
-        return parts.remove(0);
-    }
-    let rows = parts.iter().map(|part| part.labels.len()).sum();
-    let mut all = Images { pixels: Vec::with_capacity(rows * PIXELS), labels: Vec::with_capacity(rows) };
-    for part in parts {
-        all.pixels.extend_from_slice(&part.pixels);
-        all.labels.extend_from_slice(&part.labels);
-    }
-    all
+/// Hash of the files that `digest` stands for, the resolved split and the preprocessing.
+fn fingerprint(digest: &[u8], resolved: &DataConfig) -> String {
+    let sizes = sizes(resolved);
+    let hash = Sha256::new().chain_update(digest).chain_update(format!("{:?} {sizes:?} mean", resolved.dataset));
+    hex(&hash.finalize()[..8])
+}
+
+/// Rows of each split of a resolved configuration.
+fn sizes(resolved: &DataConfig) -> [usize; 3] {
+    [resolved.train, resolved.val, resolved.test].map(Option::unwrap_or_default)
 }
 
 /// Fills in the sizes that were left out, and checks those that were given.

@@ -4,7 +4,9 @@
 //! missing. The data folder changes only by renames, once checksum and sizes have been found right.
 
 mod download;
+mod source;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Seek};
 use std::path::{Component, Path, PathBuf};
@@ -13,17 +15,20 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use rustix::fs::{FlockOperation, flock};
 
+use self::download::Part;
 pub use self::download::Patience;
-use self::download::{Client, Part};
-use super::cifar::Format;
+use self::source::Source;
+use super::cifar::{self, Format};
+use super::contents::Contents;
+use super::folder::is_there;
 use super::synthetic::MANIFEST;
 use crate::error::{Complaint, Error, Result};
-use crate::files::{create_output_directory, sync_directory};
+use crate::files::{create_output_directory, open_regular, sync_directory};
 
 /// An archive of CIFAR files: where it is, and how to know that it is the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// Where a server has it, by http or https.
+    /// Where a server has it, by http or https; or the path of a file, with or without `file://`.
     pub url: String,
     /// Its file name; what has come of it lies in `<name>.part`.
     pub name: String,
@@ -37,18 +42,19 @@ pub struct Archive {
     pub rows_per_training_file: usize,
     /// Images in the test file.
     pub rows_of_test_file: usize,
+    /// How its files are known by their contents.
+    pub contents: Contents,
 }
 
 impl Archive {
     /// The archive on the home page of CIFAR, with the MD5 that it publishes. Source:
     /// <https://www.cs.toronto.edu/~kriz/cifar.html>.
     pub fn official(format: Format) -> Self {
-        let (name, bytes, md5) = match format {
-            Format::Cifar10 => ("cifar-10-binary.tar.gz", 170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
-            Format::Cifar100 | Format::Cifar100Coarse => {
-                ("cifar-100-binary.tar.gz", 168_513_733, "03b5dce01913d631647c71ecec9e9cb8")
-            }
+        let (bytes, md5) = match format {
+            Format::Cifar10 => (170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
+            Format::Cifar100 | Format::Cifar100Coarse => (168_513_733, "03b5dce01913d631647c71ecec9e9cb8"),
         };
+        let name = format.archive();
         Self {
             url: format!("https://www.cs.toronto.edu/~kriz/{name}"),
             name: name.to_owned(),
@@ -57,36 +63,67 @@ impl Archive {
             format,
             rows_per_training_file: format.rows_per_training_file(),
             rows_of_test_file: format.rows_of_test_file(),
+            contents: Contents::official(format),
         }
     }
 
-    /// The first data file of `folder` that is missing or has the wrong size: its name, what was expected, what was found.
-    fn fault(&self, folder: &Path) -> Option<(&'static str, String, String)> {
+    /// The first data file of `folder` that is missing or has the wrong size or contents.
+    fn fault(&self, folder: &Path) -> Option<Fault> {
         let training = self.format.training_files().iter().map(|&name| (name, self.rows_per_training_file));
-        let mut files = training.chain([(self.format.test_file(), self.rows_of_test_file)]);
-        files.find_map(|(name, rows)| {
-            let bytes = (rows * self.format.record_bytes()) as u64;
-            let found = match fs::metadata(folder.join(name)) {
-                Ok(metadata) if !metadata.is_file() => "no regular file".to_owned(),
-                Ok(metadata) if metadata.len() == bytes => return None,
-                Ok(metadata) => format!("{} bytes", metadata.len()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "no such file".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            Some((name, format!("{bytes} bytes"), found))
-        })
+        let files: Vec<_> = training.chain([(self.format.test_file(), self.rows_of_test_file)]).collect();
+        let size = |&(name, rows): &(_, usize)| self.fault_of_size(folder, name, rows);
+        let contents = |&(name, rows): &(_, usize)| self.fault_of_contents(folder, name, rows);
+        files.iter().find_map(size).or_else(|| files.iter().find_map(contents))
+    }
+
+    fn fault_of_size(&self, folder: &Path, name: &'static str, rows: usize) -> Option<Fault> {
+        let bytes = (rows * self.format.record_bytes()) as u64;
+        let found = match fs::metadata(folder.join(name)) {
+            Ok(metadata) if !metadata.is_file() => "no regular file".to_owned(),
+            Ok(metadata) if metadata.len() == bytes => return None,
+            Ok(metadata) => format!("{} bytes", metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "no such file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Some(Fault { name, expected: format!("{bytes} bytes"), found })
+    }
+
+    fn fault_of_contents(&self, folder: &Path, name: &'static str, rows: usize) -> Option<Fault> {
+        let (expected, found) = match cifar::read(&folder.join(name), self.format, rows) {
+            Ok((images, digest)) => self.contents.fault(name, &digest, &images.labels, self.format.classes())?,
+            Err(Error::Content(Complaint { expected, found, .. })) => (expected, found),
+            Err(error) => ("a readable file".to_owned(), error.to_string()),
+        };
+        Some(Fault { name, expected, found })
+    }
+}
+
+/// What is wrong with a data file.
+#[derive(Debug)]
+struct Fault {
+    name: &'static str,
+    expected: String,
+    found: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, expected, found } = self;
+        write!(formatter, "{name}: expected {expected}, found {found}")
     }
 }
 
 /// What [`fetch`] is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing: all files are in the folder, with the right sizes.
+    /// Nothing: all files are in the folder, with the right sizes and contents.
     Complete,
     /// The folder is there, but this is wrong with it; it will be replaced.
     Damaged(String),
     /// Another fetch is at work in the directory, and this one waits for it.
     Waiting,
+    /// The archive is on this machine, in this file, and is taken from there.
+    Found(PathBuf),
     /// The server begins to send, at this byte of the archive.
     Receiving(u64),
     /// So many bytes of the archive are here.
@@ -99,24 +136,26 @@ pub enum Progress {
     Unpacking,
 }
 
-/// Brings the files of `archive` into their folder in `directory`, downloading what is not there, and returns the folder.
+/// Brings the files of `archive` into their folder in `directory`, and returns the folder. An archive that lies in `directory` under
+/// its name is unpacked; else what is not there is downloaded.
 ///
 /// On an error the folder is as it was; what was downloaded stays in `<archive>.part` unless it is known to be wrong.
 ///
 /// # Errors
-/// The address is not http or https, or the directory holds a synthetic set (usage); the server cannot be reached or sends
-/// something else; the directory cannot be written.
+/// The address is neither one of http or https nor the path of a file, or the directory holds a synthetic set (usage); the server cannot be
+/// reached or sends something else; the archive on this machine is not the right one; the directory cannot be written.
 pub fn fetch(
     archive: &Archive,
     directory: &Path,
     patience: &Patience,
     report: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
-    let client = Client::new(archive, patience)?;
     let place = Place::new(archive, directory);
-    let present = archive.format.locate(directory);
-    refuse_others(archive, directory, &present, &place.target)?;
-    if archive.fault(&present).is_none() {
+    let present = archive.format.locate(directory)?;
+    let fault = archive.fault(&present);
+    refuse_others(archive, directory, &present, fault.as_ref(), &place.target)?;
+    let source = Source::of(archive, directory, patience)?;
+    if fault.is_none() {
         place.clear();
         report(Progress::Complete);
         return Ok(present);
@@ -130,39 +169,73 @@ pub fn fetch(
             report(Progress::Complete);
             return Ok(place.target);
         }
-        Some((name, expected, found)) if place.target.exists() => {
-            report(Progress::Damaged(format!("{name}: expected {expected}, found {found}")));
-        }
+        Some(fault) if place.target.exists() => report(Progress::Damaged(fault.to_string())),
         Some(_) => {}
     }
-    let mut part = Part::open(place.part.clone())?;
-    client.download(&mut part, report)?;
-    report(Progress::Checking);
-    part.check(&archive.md5)?;
-    report(Progress::Unpacking);
-    if let Err(error) = unpack(archive, &mut part, &place.new).and_then(|()| place.swap(directory)) {
-        let _ = fs::remove_dir_all(&place.new); // the first error says more
-        return Err(error);
+    match source {
+        Source::File(path) => {
+            let file = open_regular(&path)?;
+            report(Progress::Found(path.clone()));
+            report(Progress::Checking);
+            source::check(archive, &file, &path)?;
+            install(archive, &file, &path, &place, directory, report)?;
+        }
+        Source::Server(client) => {
+            let mut part = Part::open(place.part.clone())?;
+            client.download(&mut part, report)?;
+            report(Progress::Checking);
+            part.check(&archive.md5)?;
+            let installed = install(archive, &part.file, &part.path, &place, directory, report);
+            // What the operating system refuses is no fault of the archive, which else would be no better the next time.
+            if !matches!(installed, Err(Error::Io { .. })) {
+                part.discard();
+            }
+            installed?;
+        }
     }
-    part.discard();
     Ok(place.target)
 }
 
+/// Unpacks the archive, which is `file` at `path`, and puts its folder in place.
+fn install(
+    archive: &Archive,
+    file: &File,
+    path: &Path,
+    place: &Place,
+    directory: &Path,
+    report: &mut dyn FnMut(Progress),
+) -> Result<()> {
+    report(Progress::Unpacking);
+    let installed = unpack(archive, file, path, &place.new).and_then(|()| place.swap(directory));
+    if installed.is_err() {
+        let _ = fs::remove_dir_all(&place.new); // the first error says more
+    }
+    installed
+}
+
 /// What is not CIFAR, or lies where nothing can be put, stays as it is.
-fn refuse_others(archive: &Archive, directory: &Path, present: &Path, target: &Path) -> Result<()> {
+fn refuse_others(
+    archive: &Archive,
+    directory: &Path,
+    present: &Path,
+    fault: Option<&Fault>,
+    target: &Path,
+) -> Result<()> {
     let refuse = |place: &Path, found: &str, remedy: &str| {
         let expected = format!("the files of {} or room for them", archive.format.name());
         Err(Error::usage(place.display(), expected, found, remedy))
     };
     for place in [present, target] {
-        if place.join(MANIFEST).exists() {
+        if is_there(&place.join(MANIFEST))? {
             let remedy = "choose another --dir: the synthetic set stays as it is";
             return refuse(place, "a synthetic set that `synth` wrote", remedy);
         }
     }
-    if present == directory && directory.join(archive.format.test_file()).exists() && archive.fault(present).is_some() {
-        let found = "data files in the directory itself, and not all of them whole";
-        return refuse(directory, found, "give the directory above it with --dir, or move these files away");
+    if let Some(fault) = fault.filter(|_| present == directory)
+        && is_there(&directory.join(archive.format.test_file()))?
+    {
+        let found = format!("data files in the directory itself, and not all of them whole ({fault})");
+        return refuse(directory, &found, "give the directory above it with --dir, or move these files away");
     }
     if target.symlink_metadata().is_ok() && !target.is_dir() {
         return refuse(target, "something that is no directory", "move it away, or choose another --dir");
@@ -242,11 +315,11 @@ fn remove_folder(folder: &Path) -> Result<()> {
 }
 
 /// Unpacks the data folder's plain files into `new`, and nothing else; each is on the disk when this returns.
-fn unpack(archive: &Archive, part: &mut Part, new: &Path) -> Result<()> {
+fn unpack(archive: &Archive, mut file: &File, path: &Path, new: &Path) -> Result<()> {
     fs::create_dir(new).map_err(Error::io("create the directory", new))?;
     let mut unpack = || -> io::Result<()> {
-        part.file.rewind()?;
-        for entry in tar::Archive::new(GzDecoder::new(BufReader::new(&part.file))).entries()? {
+        file.rewind()?;
+        for entry in tar::Archive::new(GzDecoder::new(BufReader::new(file))).entries()? {
             let mut entry = entry?;
             let name = plain_name(&entry.path()?, archive.format.folder());
             if let Some(name) = name.filter(|_| entry.header().entry_type().is_file()) {
@@ -257,20 +330,18 @@ fn unpack(archive: &Archive, part: &mut Part, new: &Path) -> Result<()> {
         }
         sync_directory(new)
     };
-    let complain = |part: &mut Part, what: String, expected: String, found: String| {
-        part.discard(); // it would be no better the next time
-        let place = format!("{}{what}", part.path.display());
+    let complain = |what: String, expected: String, found: String| {
+        let place = format!("{}{what}", path.display());
         Err(Error::Content(Complaint::new(place, expected, found, "give another mirror with --url")))
     };
     match unpack() {
-        // What the operating system refuses is no fault of the archive.
         Err(error) if error.raw_os_error().is_some() => return Err(Error::io("unpack into it", new)(error)),
-        Err(error) => return complain(part, String::new(), "a whole tar.gz archive".to_owned(), error.to_string()),
+        Err(error) => return complain(String::new(), "a whole tar.gz archive".to_owned(), error.to_string()),
         Ok(()) => {}
     }
     match archive.fault(new) {
-        Some((name, expected, found)) => {
-            complain(part, format!(": {}/{name}", archive.format.folder()), expected, found)
+        Some(Fault { name, expected, found }) => {
+            complain(format!(": {}/{name}", archive.format.folder()), expected, found)
         }
         None => Ok(()),
     }

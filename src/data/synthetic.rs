@@ -6,7 +6,7 @@
 
 use std::f64::consts::TAU;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rand::{Rng, RngExt};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cifar::{Format, PIXELS};
 use crate::error::{Complaint, Error, Result};
+use crate::files;
 use crate::random::{self, Purpose};
 
 /// File name of the manifest.
@@ -37,10 +38,11 @@ impl Manifest {
     /// It is there and cannot be read.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(MANIFEST);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Error::io("read it", &path))?,
+        let file = match files::open_regular(&path) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
         };
+        let text = io::read_to_string(file).map_err(Error::io("read it", &path))?;
         serde_json::from_str(&text).map(Some).map_err(|error| {
             Error::content(
                 &path,
@@ -67,7 +69,7 @@ pub fn write(directory: &Path, manifest: &Manifest) -> Result<()> {
             "ask for a number in that range",
         ));
     }
-    if directory.join(format.test_file()).exists() && Manifest::read(directory)?.is_none() {
+    if format.is_in(directory)? && Manifest::read(directory)?.is_none() {
         let remedy = "choose another --dir: the files that are there stay as they are";
         return Err(Error::Usage(Complaint::new(
             directory.display(),
@@ -91,7 +93,7 @@ pub fn write(directory: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Writes beside `path`, then renames: a reader sees the old file or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    crate::files::replace(path, |file| file.write_all(bytes))
+    files::replace(path, |file| file.write_all(bytes))
 }
 
 /// A pattern for each class, (C, D) in the file's order (channel, row, column), in −1…1: three waves a channel.

@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Complaint, Error, Result};
+use crate::files;
 use crate::model::{CheckedHyperparameters, Hyperparameters};
 use crate::version;
 
@@ -71,6 +72,7 @@ impl Space {
     /// # Errors
     /// It cannot be read, is not TOML, has a key that is not known, or a value of another type or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
+        files::refuse_fifo(path)?;
         let bytes = fs::read(path).map_err(Error::io("read the sweep file", path))?;
         let name = path.display().to_string();
         let text = String::from_utf8(bytes)

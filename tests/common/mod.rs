@@ -1,6 +1,8 @@
 //! What the tests that run the program share.
 #![allow(dead_code)] // each test uses a part
 
+pub mod archive;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,6 +1,5 @@
 //! The network's half of a fetch: attempts until all bytes of an archive are in its part file.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
@@ -13,6 +12,7 @@ use ureq::http::{HeaderMap, StatusCode, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Archive, Progress};
+use crate::data::contents::hex;
 use crate::error::{Complaint, Error, Result};
 
 /// Bytes read at a time.
@@ -70,7 +70,7 @@ impl Part {
 
     /// Compares the MD5 with the expected one, and discards the part where they differ.
     pub(super) fn check(&mut self, expected: &str) -> Result<()> {
-        let found = self.md5().map_err(Error::io("read it", &self.path))?;
+        let found = md5(&self.file).map_err(Error::io("read it", &self.path))?;
         if found == expected {
             return Ok(());
         }
@@ -78,21 +78,6 @@ impl Part {
         let remedy = "the file is removed: run the same command again; if that fails too, a login page of the network or \
                       a mirror with other contents is answering, so give another mirror with --url";
         Err(Error::content(&self.path, format!("MD5 {expected}"), format!("MD5 {found}"), remedy))
-    }
-
-    fn md5(&mut self) -> io::Result<String> {
-        let (mut hash, mut chunk) = (Md5::new(), vec![0; CHUNK]);
-        self.file.rewind()?;
-        loop {
-            match self.file.read(&mut chunk)? {
-                0 => break,
-                count => hash.update(&chunk[..count]),
-            }
-        }
-        Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-            text
-        }))
     }
 
     /// Lets the file be removed at the end.
@@ -105,6 +90,18 @@ impl Drop for Part {
     fn drop(&mut self) {
         if self.bytes == 0 {
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The MD5 of a file, in lower-case hexadecimal digits.
+pub(super) fn md5(mut file: &File) -> io::Result<String> {
+    let (mut hash, mut chunk) = (Md5::new(), vec![0; CHUNK]);
+    file.rewind()?;
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&hash.finalize())),
+            count => hash.update(&chunk[..count]),
         }
     }
 }
@@ -140,7 +137,7 @@ impl<'a> Client<'a> {
             _ => None,
         });
         let host = host.ok_or_else(|| {
-            let expected = "an address that begins with http:// or https://";
+            let expected = "an address that begins with http:// or https://, or the path of the archive";
             let found = format!("`{}`", archive.url.escape_debug());
             Error::usage("--url", expected, found, "give the whole address of the archive on a mirror")
         })?;

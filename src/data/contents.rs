@@ -1,0 +1,109 @@
+//! What is known of the contents of the official files: whether files are those that everybody else's results are from.
+//!
+//! The files of CIFAR-10 are known by their SHA-256. Those of CIFAR-100 are not: nobody here has had them in hand, and a digest
+//! copied from elsewhere could condemn the right file. Of them the home page says that every class has as many images as any other,
+//! 500 for training and 100 for testing, and files that are damaged or mixed up do not. Source:
+//! <https://www.cs.toronto.edu/~kriz/cifar.html>.
+
+use std::fmt::Write as _;
+
+use super::format::Format;
+
+/// SHA-256 of the files of CIFAR-10, as the archive with the published MD5 holds them.
+const CIFAR_10: [(&str, &str); 6] = [
+    ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+    ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+    ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+    ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+    ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+    ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+];
+
+/// How to know files of the right size by their contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// By name and SHA-256, in lower-case hexadecimal digits.
+    Digests(Vec<(&'static str, String)>),
+    /// Every label is there as often as any other.
+    Balanced,
+}
+
+impl Contents {
+    /// Those of the official files.
+    pub fn official(format: Format) -> Self {
+        match format {
+            Format::Cifar10 => {
+                Self::Digests(CIFAR_10.iter().map(|&(name, digest)| (name, digest.to_owned())).collect())
+            }
+            Format::Cifar100 | Format::Cifar100Coarse => Self::Balanced,
+        }
+    }
+
+    /// What was expected in the file `name`, whose SHA-256 and labels are these, and what was found; `None` where nothing is wrong.
+    pub fn fault(&self, name: &str, digest: &[u8], labels: &[u8], classes: usize) -> Option<(String, String)> {
+        match self {
+            Self::Digests(known) => {
+                let (found, of) = (hex(digest), |name: &str| known.iter().find(|(other, _)| *other == name));
+                let (_, expected) = of(name).filter(|(_, expected)| *expected != found)?;
+                let found = match known.iter().find(|(_, digest)| *digest == found) {
+                    Some((other, _)) => format!("those of {other}"),
+                    None => format!("others (SHA-256 {})", short(&found)),
+                };
+                Some((format!("the official contents (SHA-256 {})", short(expected)), found))
+            }
+            Self::Balanced => {
+                let mut counts = vec![0; classes];
+                labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+                let expected = labels.len() / classes;
+                let (label, count) = counts.into_iter().enumerate().find(|&(_, count)| count != expected)?;
+                Some((format!("{expected} images of each label"), format!("{count} of label {label}")))
+            }
+        }
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
+}
+
+/// Enough of a digest to recognise it.
+fn short(digest: &str) -> String {
+    format!("{}…", digest.chars().take(16).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(name: &str) -> Vec<u8> {
+        let (_, text) = CIFAR_10.iter().find(|(other, _)| *other == name).expect("a known file");
+        (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two digits")).collect()
+    }
+
+    #[test]
+    fn a_file_of_cifar_10_is_known_by_its_digest_and_another_ones_contents_by_theirs() {
+        let contents = Contents::official(Format::Cifar10);
+        for name in Format::Cifar10.files() {
+            assert_eq!(contents.fault(name, &digest(name), &[], 10), None);
+        }
+        let (expected, found) =
+            contents.fault("data_batch_1.bin", &digest("data_batch_3.bin"), &[], 10).expect("a fault");
+        assert_eq!(expected, "the official contents (SHA-256 cee916563c9f80d8…)");
+        assert_eq!(found, "those of data_batch_3.bin");
+        let (_, found) = contents.fault("test_batch.bin", &[0xab; 32], &[], 10).expect("a fault");
+        assert_eq!(found, "others (SHA-256 abababababababab…)");
+    }
+
+    #[test]
+    fn a_file_of_cifar_100_has_every_label_as_often_as_any_other() {
+        let contents = Contents::official(Format::Cifar100Coarse);
+        let labels: Vec<u8> = (0..20).chain(0..20).collect();
+        assert_eq!(contents.fault("train.bin", &[], &labels, 20), None);
+        let (expected, found) = contents.fault("train.bin", &[], &[0; 40], 20).expect("a fault");
+        assert_eq!((expected.as_str(), found.as_str()), ("2 images of each label", "40 of label 0"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The files of a data set, read and looked at as a whole.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::cifar::{self, Format, Images, PIXELS};
+use super::contents::Contents;
+use super::folder;
+use super::synthetic::Manifest;
+use crate::error::Result;
+
+/// The images of a directory's files, before they are split.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub(super) training: Images,
+    pub(super) test: Images,
+    /// Stands for the bytes of all files.
+    pub(super) digest: [u8; 32],
+    pub(super) format: Format,
+    /// Where they are.
+    pub directory: PathBuf,
+    /// Whether `mlpgrid synth` made them.
+    pub is_synthetic: bool,
+    /// In one line, what makes them others than the official files, or one of them the same as another.
+    pub warning: Option<String>,
+}
+
+impl Files {
+    /// Reads the files in `directory` (or in the official archive's folder inside it).
+    ///
+    /// # Errors
+    /// A file is missing, damaged or unreadable ([`cifar::read`]).
+    pub fn read(directory: &Path, format: Format) -> Result<Self> {
+        let directory = format.locate(directory)?;
+        folder::check(&directory, format)?;
+        let manifest = Manifest::read(&directory)?;
+        let rows_of = |official: usize| manifest.as_ref().map_or(official, |manifest| manifest.rows_per_file);
+        let test = (format.test_file(), rows_of(format.rows_of_test_file()));
+        let files = format.training_files().iter().map(|&file| (file, rows_of(format.rows_per_training_file())));
+        let files: Vec<_> = files.chain([test]).collect();
+        let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
+        // All are read before the first error is told: of several faulty files it is the same one every time.
+        let parts: Vec<Result<_>> = files.par_iter().map(read).collect();
+        let mut parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+
+        let is_synthetic = manifest.is_some();
+        let read: Vec<_> = format.files().zip(&parts).map(|(name, (images, digest))| (name, images, digest)).collect();
+        let warning = warning(&read, &directory, format, is_synthetic);
+        let digest = parts.iter().fold(Sha256::new(), |hash, (_, digest)| hash.chain_update(digest)).finalize().into();
+        let test = parts.pop().map(|(images, _)| images).unwrap_or(Images { pixels: vec![], labels: vec![] });
+        let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
+        Ok(Self { training, test, digest, format, directory, is_synthetic, warning })
+    }
+}
+
+/// What makes files others than the official ones, in one line. Of synthetic ones only that two are the same: then rows that a
+/// network learns from choose it too.
+fn warning(
+    read: &[(&str, &Images, &[u8; 32])],
+    directory: &Path,
+    format: Format,
+    is_synthetic: bool,
+) -> Option<String> {
+    let contents = Contents::official(format);
+    let fault = |(at, &(name, images, digest)): (usize, &(&str, &Images, &[u8; 32]))| {
+        if let Some((other, ..)) = read[..at].iter().find(|(.., earlier)| *earlier == digest) {
+            return Some(format!("{name}: the same as {other}"));
+        }
+        let (expected, found) = contents.fault(name, digest, &images.labels, format.classes())?;
+        (!is_synthetic).then(|| format!("{name}: expected {expected}, found {found}"))
+    };
+    let faults: Vec<String> = read.iter().enumerate().filter_map(fault).collect();
+    if faults.is_empty() {
+        return None;
+    }
+    let (what, remedy) = if is_synthetic {
+        ("these files are not all different".to_owned(), "write the set again (`mlpgrid synth`)".to_owned())
+    } else {
+        let what = format!("these are not the official files of {}", format.name());
+        (what, folder::restore(&directory.join(format.test_file()), format))
+    };
+    Some(format!("{}: {what} ({}); {remedy}", directory.display(), faults.join(", ")))
+}
+
+/// One run of memory for all training images.
+fn concatenate(mut parts: Vec<Images>) -> Images {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let rows = parts.iter().map(|part| part.labels.len()).sum();
+    let mut all = Images { pixels: Vec::with_capacity(rows * PIXELS), labels: Vec::with_capacity(rows) };
+    for part in parts {
+        all.pixels.extend_from_slice(&part.pixels);
+        all.labels.extend_from_slice(&part.labels);
+    }
+    all
+}
