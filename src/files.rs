@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use crate::error::{Error, Result};
 
 /// The steps by which bytes come to last on a disk. Tests put disks that fail in the place of the [real one](RealDisk).
@@ -80,6 +83,29 @@ pub fn replace_on(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> Result<()> {
     attempt().map_err(Error::io("write it", path))
 }
 
+/// Creates `path` with `bytes`, whole or not at all, where there is no such file yet; one that is there stays as it is.
+///
+/// # Errors
+/// It cannot be written.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = directory_of(path);
+    let attempt = || -> io::Result<()> {
+        let mut beside = tempfile::Builder::new().prefix(WRITING).tempfile_in(&directory)?;
+        beside.write_all(bytes)?;
+        allow_reading(beside.as_file())?;
+        beside.as_file().sync_all()?;
+        match beside.persist_noclobber(path) {
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(failed) => Err(failed.error),
+            Ok(_) => sync_directory(&directory),
+        }
+    };
+    // Another process that finds itself alone in the directory may have removed the half-written file: then once more.
+    let is_swept = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && directory.is_dir();
+    let attempted = attempt().or_else(|error| if is_swept(&error) { attempt() } else { Err(error) });
+    attempted.map_err(Error::io("write it", path))
+}
+
 /// The directory that `path` is in.
 fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
@@ -123,6 +149,33 @@ pub fn create_output_directory(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create the directory", directory))?;
     tempfile::tempfile_in(directory).map_err(Error::io("write files into it", directory))?;
     Ok(())
+}
+
+/// Whether [`create_output_directory`] would succeed; writes nothing.
+///
+/// # Errors
+/// It would not.
+pub fn check_output_directory(directory: &Path) -> Result<()> {
+    // What is there of the path: the directories below it would be created.
+    let there = directory.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
+    let there = there.unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        let error = if there == directory { Errno::EXIST } else { Errno::NOTDIR };
+        return Err(Error::io("create the directory", directory)(error.into()));
+    }
+    let action = if there == directory { "write files into it" } else { "create the directory" };
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| Error::io(action, directory)(error.into()))
+}
+
+/// Makes sure that a file can be written at `path`, before work whose outcome it is for. What is there stays.
+///
+/// # Errors
+/// It could not be written.
+pub fn check_output_file(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::io("write it", path)(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    tempfile::tempfile_in(directory_of(path)).map(drop).map_err(Error::io("write it", path))
 }
 
 /// The names of the files in `directory` with this extension, sorted; none where there is no such directory.
@@ -214,5 +267,34 @@ mod tests {
         for other in [&path("file"), &path("missing"), &socket, Path::new("/dev/stdin")] {
             refuse_fifo(other).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_is_created_once_and_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        create(&path, b"first").unwrap();
+        create(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing half-written stays");
+    }
+
+    #[test]
+    fn what_can_be_written_is_known_without_writing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), "text").unwrap();
+        check_output_directory(&path("a/b/c")).unwrap();
+        check_output_directory(directory.path()).unwrap();
+        check_output_directory(Path::new("no-such/directory")).unwrap();
+        for name in ["file", "file/below", "file/below/it"] {
+            let checked = check_output_directory(&path(name)).unwrap_err().to_string();
+            assert_eq!(checked, create_output_directory(&path(name)).unwrap_err().to_string());
+        }
+        check_output_file(&path("file")).unwrap();
+        check_output_file(&path("new")).unwrap();
+        check_output_file(&path("missing/new")).unwrap_err();
+        check_output_file(directory.path()).unwrap_err();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

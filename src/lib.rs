@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`error`] | what can go wrong, in words that say what to do |
 //! | [`files`] | files that survive a crash |
+//! | [`numbers`] | how numbers are read and written |
 //! | [`blas`] | all that knows OpenBLAS |
 //! | [`random`] | the named, seeded streams behind every draw |
 //! | [`real`] | f32 and f64 |
@@ -29,6 +30,7 @@ pub mod data;
 pub mod error;
 pub mod files;
 pub mod model;
+pub mod numbers;
 pub mod processes;
 pub mod random;
 pub mod real;

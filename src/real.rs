@@ -21,6 +21,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Its name in files and flags. Identities of trials are hashes of it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
     /// Bytes of a number.
     pub fn bytes(self) -> usize {
         match self {

@@ -6,12 +6,16 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io;
+use std::time::Instant;
 
 use common::Place;
+use indicatif::TermLike;
 use mlpgrid::blas;
 use mlpgrid::data::{DataConfig, Dataset, Split};
 use mlpgrid::model::Hyperparameters;
 use mlpgrid::real::Real;
+use mlpgrid::report::progress::Progress;
 use mlpgrid::train::{self, Detail, Ended, EpochPoint, Next, Observer};
 
 thread_local! {
@@ -100,4 +104,76 @@ fn nothing_is_allocated_inside_an_iteration_in_either_precision() {
     nothing_is_allocated_inside_an_iteration::<f32>(Detail::Epochs);
     nothing_is_allocated_inside_an_iteration::<f64>(Detail::Epochs);
     nothing_is_allocated_inside_an_iteration::<f32>(Detail::EveryIteration);
+}
+
+/// A terminal that counts what is drawn on it.
+#[derive(Debug)]
+struct Terminal;
+
+thread_local! {
+    static DRAWN: Cell<usize> = const { Cell::new(0) };
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        100
+    }
+
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_line(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_str(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        DRAWN.set(DRAWN.get() + 1);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_bar_formats_its_figures_at_most_ten_times_a_second_and_allocates_nothing_between() {
+    const STEPS: usize = 300_000;
+    let progress = Progress::on_terminal("sweep", "trial-iterations", STEPS as f64, Box::new(Terminal));
+    let plain = Progress::new("sweep", "trial-iterations", STEPS as f64); // no terminal here
+    let (started, drawn, mut with_allocations) = (Instant::now(), DRAWN.get(), 0);
+    for _ in 0..STEPS {
+        let before = ALLOCATIONS.get();
+        progress.add(1, 1.0);
+        with_allocations += usize::from(ALLOCATIONS.get() > before);
+        let before = ALLOCATIONS.get();
+        plain.add(1, 1.0);
+        plain.skip(0.0);
+        with_allocations += usize::from(ALLOCATIONS.get() > before);
+    }
+    let tenths = started.elapsed().as_millis() as usize / 100 + 1;
+    assert!(
+        with_allocations <= 2 * tenths,
+        "{with_allocations} steps of {STEPS} allocated in {tenths} tenths of a second"
+    );
+    assert!(DRAWN.get() - drawn <= 2 * tenths, "message and position are each drawn once");
+    assert_eq!(progress.done(), (STEPS as u64, STEPS as f64));
+    assert_eq!(plain.done(), (STEPS as u64, STEPS as f64), "what is skipped is not done");
 }

@@ -146,7 +146,7 @@ fn an_unknown_key_gets_the_nearest_known_one() {
     let spec = place.file("s.toml", "[grids]\nhidden = [1]\n");
     place.sweep(&spec, "out", &[]).refused(2, &["s.toml:1", "`grids`", "did you mean `grid`?"]);
     let spec = place.file("s.toml", "[data]\ntrian = 10\n");
-    place.sweep(&spec, "out", &[]).refused(2, &["s.toml:1", "`trian`", "did you mean `train`?"]);
+    place.sweep(&spec, "out", &[]).refused(2, &["s.toml:2", "`trian`", "did you mean `train`?"]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn the_scripts_that_the_readme_names_are_there() {
 /// The table of hyperparameters gives every key with its live default.
 #[test]
 fn the_readmes_table_of_hyperparameters_is_complete_and_true() {
-    for (key, default) in mlpgrid::model::Hyperparameters::default().to_map() {
+    for entry in mlpgrid::model::Hyperparameters::default().entries() {
+        let (key, default) = (entry.name, entry.value);
         let row = README
             .lines()
             .find(|line| line.starts_with(&format!("| `{key}` |")))

@@ -96,6 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Err(Error::usage(flag, format!("1 to {most}"), value.to_string(), "choose a number in that range"));
         }
     }
+    arguments.json.as_deref().map_or(Ok(()), files::check_output_file)?;
     if arguments.kernels {
         return kernels::run(workers, arguments.rounds, arguments.millis, arguments.json.as_deref());
     }

@@ -8,9 +8,13 @@ use super::{print_json, say, this_program};
 use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::files;
 use crate::report::environment::available_cores;
-use crate::sweep::job::Job;
+use crate::sweep::directory::{self, Claim, Standing};
+use crate::sweep::job::{Job, Site};
+use crate::sweep::lock;
 use crate::sweep::plan;
+use crate::sweep::space::{Resolved, Trial};
 
 /// What `sweep --dry-run` prints.
 #[derive(Debug, Serialize)]
@@ -28,11 +32,40 @@ struct DryRun {
     predicted_seconds: f64,
 }
 
+/// What the run would find of its directory; writes nothing. A process that trains there now is no mistake, and is named.
+///
+/// # Errors
+/// The run would be refused: the directory cannot be written, or holds another sweep.
+pub fn claim(
+    site: Site<'_>,
+    resolved: &Resolved,
+    trials: Vec<Trial>,
+    may_extend: bool,
+    takeover_after: Duration,
+) -> Result<Claim> {
+    files::check_output_directory(site.directory)?;
+    let claim = directory::check(site.directory, resolved, trials, may_extend)?;
+    let is_extended = matches!(claim.standing, Standing::Extends(_));
+    for holder in lock::holders(site.directory, takeover_after)?.into_iter().filter(|holder| holder.is_running) {
+        let is_in_the_way = holder.shard == site.shard || holder.shard.count != site.shard.count;
+        if is_in_the_way || is_extended {
+            say(&format!(
+                "dry run: process {} on {} trains shard {} here now: this sweep can begin when that has ended",
+                holder.pid, holder.host, holder.shard
+            ));
+        }
+    }
+    Ok(claim)
+}
+
 /// Prints the plan, for people and for programs. The rate that the prediction rests on is measured here and now.
 ///
 /// # Errors
 /// It cannot be printed.
-pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
+pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
+    if let Standing::Extends(added) = standing {
+        say(&format!("dry run: {added} trials would be added"));
+    }
     let workers = job.limits.workers;
     // More workers than cores are no faster together, and would take memory.
     let busy = workers.min(available_cores());
@@ -45,7 +78,7 @@ pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
         widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),
         workers,
         trials_may_share_cohorts: job.limits.may_share,
-        floating_point_operations: job.work(),
+        floating_point_operations: job.work() + 0.0, // a sum of nothing is -0
         data_bytes: data.bytes(),
         bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),
         gemm_gflops,

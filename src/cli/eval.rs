@@ -10,6 +10,7 @@ use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
+use crate::numbers;
 use crate::real::Real;
 use crate::sweep::best::BEST_MODEL;
 use crate::train;
@@ -29,7 +30,7 @@ pub struct Arguments {
     #[arg(long)]
     test: bool,
     /// Validation rows, none of which the model was trained on [default: as the model was trained with]
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = numbers::parse_whole::<usize>)]
     val: Option<usize>,
     /// Measure on data other than those that the model was trained with; without this flag they are refused
     #[arg(long, conflicts_with = "train")]

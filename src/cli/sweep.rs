@@ -21,7 +21,7 @@ use crate::report::progress::Progress;
 use crate::signals;
 use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::cluster;
-use crate::sweep::directory::{self, Claim};
+use crate::sweep::directory::{self, Claim, Standing};
 use crate::sweep::job::{Job, Site};
 use crate::sweep::journal::{self, Results, better_first};
 use crate::sweep::lock::{self, Advance, Lock};
@@ -139,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         space.set(assignment)?;
     }
     let blas = initialise_blas()?;
-    let data = arguments.data.load(&space.data)?;
+    let data = arguments.data.load(&space.data).map_err(|error| space.located(error))?;
     let resolved = space.resolved(&data);
     let trials = resolved.trials()?;
     let directory = arguments.out.as_path();
@@ -157,17 +157,18 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         process: None,
     };
     if arguments.dry_run {
+        let Claim { trials, standing } = dry_run::claim(site, &resolved, trials, arguments.extend, takeover_after)?;
         let checkpoints = Checkpoints::find(directory)?;
         let job = Job::new(site, &trials, &Results::read(directory)?, &arguments.retried(), &checkpoints, workers);
         tell_plan(&job, site, trials.len(), &blas.version);
-        return dry_run::run(&data, &job);
+        return dry_run::run(&data, &job, standing);
     }
 
-    let claim = directory::claim(directory, &resolved, &trials, arguments.extend)?;
+    let Claim { trials, standing } = directory::claim(directory, &resolved, trials, arguments.extend)?;
     let lock = Lock::take(directory, shard, takeover_after, &stop, &say)?;
     let is_alone =
         lock::holders(directory, takeover_after)?.iter().all(|other| other.shard == shard || !other.is_running);
-    if let Claim::Extends(added) = claim {
+    if let Standing::Extends(added) = standing {
         if !is_alone {
             let expected = "no other process in this directory while the sweep is extended";
             return Err(Error::usage(
@@ -213,12 +214,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let summary = report::publish("sweep", directory, &trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
     let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
-    let (iterations, work) = display.done();
+    let (iterations, work) = display.progress.done();
     print_json(&Report {
         summary,
         trained_now: job.missing.len(),
         train_seconds,
-        trial_iterations_per_second: rate(iterations),
+        trial_iterations_per_second: rate(iterations as f64),
         gflops: rate(work / 1e9),
     })?;
     Ok(code)
@@ -291,8 +292,6 @@ struct Display<'a> {
     ended: AtomicUsize,
     /// The best result so far, of this process or before it.
     best: Mutex<Option<Outcome>>,
-    /// Trial-iterations and floating-point operations of this process.
-    done: Mutex<(f64, f64)>,
     job: &'a Job<'a>,
 }
 
@@ -304,7 +303,6 @@ impl<'a> Display<'a> {
             inputs: data.inputs(),
             ended: AtomicUsize::new(0),
             best: Mutex::new(job.best.clone()),
-            done: Mutex::new((0.0, 0.0)),
             job,
         }
     }
@@ -319,10 +317,6 @@ impl<'a> Display<'a> {
         is_best
     }
 
-    fn done(&self) -> (f64, f64) {
-        self.done.lock().map_or((0.0, 0.0), |done| *done)
-    }
-
     fn advance(&self) -> Advance {
         let already = self.job.trials.len() - self.trials;
         Advance {
@@ -335,17 +329,13 @@ impl<'a> Display<'a> {
 
 impl Watcher for Display<'_> {
     fn iterated(&self, trials: usize, work: f64) {
-        if let Ok(mut done) = self.done.lock() {
-            done.0 += trials as f64;
-            done.1 += work;
-        }
         self.progress.add(trials as u64, work);
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         let left = trial.hyperparameters.iterations - outcome.iterations_done;
-        self.progress.add(0, left as f64 * plan::work_of_iteration(&trial.hyperparameters, self.inputs));
+        self.progress.skip(left as f64 * plan::work_of_iteration(&trial.hyperparameters, self.inputs));
         match (outcome.status, outcome.val_accuracy) {
             (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {
                 self.progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));

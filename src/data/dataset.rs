@@ -11,6 +11,7 @@ use super::contents::hex;
 use super::files::Files;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::numbers;
 
 /// Which data, and how many rows of each split. What is left out is resolved when the files are read: `val` is 1,000 rows
 /// or a tenth of the training images, whichever is fewer; `train` all other training images; `test` all test images.
@@ -21,15 +22,15 @@ pub struct DataConfig {
     #[arg(long, value_enum, default_value_t)]
     pub dataset: Format,
     /// Training rows: the first of the training images [default: all that validation leaves; 49000 of CIFAR-10]
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = numbers::parse_whole::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
     /// Validation rows: the last of the training images [default: 1000, at most a tenth of them]
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = numbers::parse_whole::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<usize>,
     /// Test rows: the first of the test images [default: all]
-    #[arg(id = "test_rows", long = "test-rows", value_name = "ROWS")]
+    #[arg(id = "test_rows", long = "test-rows", value_name = "ROWS", value_parser = numbers::parse_whole::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
     /// Fingerprint that the data must have; a resolved sweep file has it
@@ -195,7 +196,9 @@ impl Dataset {
 /// Hash of the files that `digest` stands for, the resolved split and the preprocessing.
 fn fingerprint(digest: &[u8], resolved: &DataConfig) -> String {
     let sizes = sizes(resolved);
-    let hash = Sha256::new().chain_update(digest).chain_update(format!("{:?} {sizes:?} mean", resolved.dataset));
+    let hash = Sha256::new()
+        .chain_update(digest)
+        .chain_update(format!("{} {sizes:?} mean", resolved.dataset.fingerprint_key()));
     hex(&hash.finalize()[..8])
 }
 

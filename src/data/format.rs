@@ -24,6 +24,24 @@ pub enum Format {
 }
 
 impl Format {
+    /// Its name in files and flags.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::Cifar100Coarse => "cifar100-coarse",
+        }
+    }
+
+    /// What fingerprints of data are hashes of: changing one changes the identity of every trial on such data.
+    pub fn fingerprint_key(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "Cifar10",
+            Self::Cifar100 => "Cifar100",
+            Self::Cifar100Coarse => "Cifar100Coarse",
+        }
+    }
+
     /// Name in text.
     pub fn name(self) -> &'static str {
         match self {

@@ -24,6 +24,16 @@ pub enum Sampling {
     Shuffle,
 }
 
+impl Sampling {
+    /// Its name in files and flags. Identities of trials are hashes of it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Replacement => "replacement",
+            Self::Shuffle => "shuffle",
+        }
+    }
+}
+
 /// What row numbers are drawn from.
 #[derive(Clone, Debug)]
 enum Stream {

@@ -28,6 +28,16 @@ pub enum Generator {
     Numpy,
 }
 
+impl Generator {
+    /// Its name in files and flags. Identities of trials are hashes of it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::ChaCha8 => "chacha8",
+            Self::Numpy => "numpy",
+        }
+    }
+}
+
 /// A stream that gives standard normal numbers.
 pub trait Normals {
     /// The next one.

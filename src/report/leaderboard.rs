@@ -6,10 +6,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::error::Result;
 use crate::files;
+use crate::model::hyperparameters::{Entry, columns};
 use crate::sweep::journal::{Results, better_first};
 use crate::sweep::space::Trial;
 use crate::train::Outcome;
@@ -31,7 +30,8 @@ pub fn rank<'a>(trials: &'a [Trial], results: &'a Results) -> Vec<Row<'a>> {
     rows
 }
 
-/// Writes `leaderboard.csv`: `rank,trial,status,val_accuracy,final_loss`, each hyperparameter under its own name, then
+/// Writes `leaderboard.csv`: `rank,trial,status,val_accuracy,final_loss`, each hyperparameter under its own name (later than version 1 of
+/// the results: only if a trial uses it), then
 /// `first_loss,train_accuracy,iterations_done,diverged_at`. What is not there is an empty field.
 ///
 /// # Errors
@@ -40,16 +40,15 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
-        let names = crate::model::Hyperparameters::default().to_map();
-        let header = ["rank", "trial", "status", "val_accuracy", "final_loss"]
-            .into_iter()
-            .chain(names.keys().map(String::as_str));
+        let names = columns(rows.iter().map(|row| row.trial.hyperparameters.entries()));
+        let header = ["rank", "trial", "status", "val_accuracy", "final_loss"].into_iter().chain(names.iter().copied());
         csv.write_record(header.chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"]))
             .map_err(io::Error::other)?;
         for (place, Row { trial, outcome }) in rows.iter().enumerate() {
             let mut record = vec![(place + 1).to_string(), trial.id.clone(), outcome.status.name().to_owned()];
             record.extend([number(outcome.val_accuracy), number(outcome.final_loss)]);
-            record.extend(trial.hyperparameters.to_map().values().map(plain));
+            let entries = trial.hyperparameters.entries();
+            record.extend(entries.iter().filter(|entry| names.contains(&entry.name)).map(|entry| entry.value.plain()));
             record.extend([
                 number(outcome.first_loss),
                 number(outcome.train_accuracy),
@@ -62,22 +61,17 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
     })
 }
 
-/// A value without quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// The first `most` rows as an aligned table, with the hyperparameters that differ between trials.
 pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
-    let first = trials.first().map(|trial| trial.hyperparameters.to_map()).unwrap_or_default();
-    let mut common = first.clone();
+    let first = trials.first().map(|trial| trial.hyperparameters.entries());
+    let mut common: Vec<Entry> = first.iter().flatten().copied().collect();
     for trial in trials {
-        let configuration = trial.hyperparameters.to_map();
-        common.retain(|key, value| configuration.get(key) == Some(value));
+        let entries = trial.hyperparameters.entries();
+        common.retain(|known| entries.contains(known));
     }
-    let keys: Vec<&String> = first.keys().filter(|key| !common.contains_key(*key)).collect();
+    let differs = |entry: &Entry| common.iter().all(|known| known.name != entry.name);
     let mut lines: Vec<Vec<String>> = vec![["rank", "val accuracy", "final loss"].map(str::to_owned).to_vec()];
-    lines[0].extend(keys.iter().map(|key| (*key).clone()));
+    lines[0].extend(first.iter().flatten().filter(|entry| differs(entry)).map(|entry| entry.name.to_owned()));
     lines[0].push("trial".to_owned());
     for (place, Row { trial, outcome }) in rows.iter().take(most).enumerate() {
         let accuracy = match outcome.val_accuracy {
@@ -89,9 +83,9 @@ pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
             (None, Some(iteration)) => format!("at {iteration}"),
             (None, None) => String::new(),
         };
-        let configuration = trial.hyperparameters.to_map();
         let mut line = vec![(place + 1).to_string(), accuracy, loss];
-        line.extend(keys.iter().map(|key| plain(&configuration[key.as_str()])));
+        let entries = trial.hyperparameters.entries();
+        line.extend(entries.iter().filter(|entry| differs(entry)).map(|entry| entry.value.plain()));
         line.push(trial.id.clone());
         lines.push(line);
     }

@@ -125,6 +125,7 @@ fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
     places.extend([self::path(directory, Shard::WHOLE), kept(directory, &trial.id)]);
     let Some(place) = places.into_iter().find(|place| is_of_trial(place)) else { return Ok(false) };
     let bytes = fs::read(&place).map_err(Error::io("read the model", &place))?;
+    path.parent().map_or(Ok(()), files::create_output_directory)?;
     files::replace_on(&RealDisk, path, &[&bytes])?;
     Ok(true)
 }

@@ -1,11 +1,10 @@
 //! A sweep's directory: whose it is.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 
 use super::journal::RESULTS;
-use super::space::{Space, Trial};
+use super::space::{Resolved, Trial};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::version;
@@ -13,74 +12,97 @@ use crate::version;
 /// File name of the resolved sweep file in the directory.
 pub const SWEEP_FILE: &str = "sweep.toml";
 
-/// What became of a claim.
-#[derive(Debug)]
-pub enum Claim {
-    /// The directory is this sweep's.
+/// How a sweep and a directory stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The directory is no sweep's yet.
+    New,
+    /// It is this sweep's.
     Ours,
     /// It is, once [`extend`] has written the sweep file, which has so many trials more than the one that is there.
     Extends(usize),
 }
 
-/// Makes `directory` this sweep's: writes the resolved sweep file, or checks that the one that is there says the same; with
+/// A sweep that may have its directory.
+#[derive(Debug)]
+pub struct Claim {
+    /// Its trials, in the order that the directory's sweep file gives them where there is one of an equal space: equals are ranked, and
+    /// shards are cut, by that order, whatever the order in the file of each process.
+    pub trials: Vec<Trial>,
+    /// What `directory` is to it.
+    pub standing: Standing,
+}
+
+/// Whether [`claim`] would succeed, and with what; writes nothing.
+///
+/// # Errors
+/// As [`claim`], without trying whether the directory can be written.
+pub fn check(directory: &Path, resolved: &Resolved, trials: Vec<Trial>, may_extend: bool) -> Result<Claim> {
+    let path = directory.join(SWEEP_FILE);
+    if !path.exists() {
+        if directory.join(RESULTS).exists() {
+            let expected = "the sweep file that the results belong to";
+            return Err(Error::content(&path, expected, "no such file", "restore it, or choose another --out"));
+        }
+        return Ok(Claim { trials, standing: Standing::New });
+    }
+    let before = read(directory)?;
+    let differences = before.differences(resolved);
+    if differences.is_empty() {
+        let trials = if before.has_order_of(resolved) { trials } else { before.trials()? };
+        return Ok(Claim { trials, standing: Standing::Ours });
+    }
+    if !may_extend {
+        let remedy = "choose another --out, give the sweep file that this directory was made with, or --extend it if \
+            this one only adds trials";
+        return Err(Error::usage(directory.display(), "the same sweep as before", differences.join("; "), remedy));
+    }
+    let now: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let trials_before = before.trials()?;
+    let lost = trials_before.iter().filter(|trial| !now.contains(trial.id.as_str())).count();
+    if lost > 0 {
+        let found = format!("{lost} of its {} trials gone: {}", trials_before.len(), differences.join("; "));
+        let remedy = "keep every value that was there, or choose another --out";
+        return Err(Error::usage(directory.display(), "a sweep that only adds trials", found, remedy));
+    }
+    let standing = Standing::Extends(trials.len() - trials_before.len());
+    Ok(Claim { trials, standing })
+}
+
+/// Makes `directory` this sweep's: writes the resolved sweep file, or checks that the one that is there is of an equal space; with
 /// `may_extend`, or that it has more trials and lacks none.
 ///
 /// # Errors
 /// The directory cannot be written, or it holds another sweep: the error names each difference.
-pub fn claim(directory: &Path, resolved: &Space, trials: &[Trial], may_extend: bool) -> Result<Claim> {
+pub fn claim(directory: &Path, resolved: &Resolved, trials: Vec<Trial>, may_extend: bool) -> Result<Claim> {
     files::create_output_directory(directory)?;
-    let path = directory.join(SWEEP_FILE);
-    if path.exists() {
-        let before = read(directory)?;
-        let differences = before.differences(resolved);
-        if differences.is_empty() {
-            return Ok(Claim::Ours);
-        }
-        if !may_extend {
-            let remedy = "choose another --out, give the sweep file that this directory was made with, or --extend it if \
-                this one only adds trials";
-            return Err(Error::usage(directory.display(), "the same sweep as before", differences.join("; "), remedy));
-        }
-        let now: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
-        let trials_before = before.trials()?;
-        let lost = trials_before.iter().filter(|trial| !now.contains(trial.id.as_str())).count();
-        if lost > 0 {
-            let found = format!("{lost} of its {} trials gone: {}", trials_before.len(), differences.join("; "));
-            let remedy = "keep every value that was there, or choose another --out";
-            return Err(Error::usage(directory.display(), "a sweep that only adds trials", found, remedy));
-        }
-        return Ok(Claim::Extends(trials.len() - trials_before.len()));
+    let claim = check(directory, resolved, trials, may_extend)?;
+    if claim.standing != Standing::New {
+        return Ok(claim);
     }
-    if directory.join(RESULTS).exists() {
-        return Err(Error::content(
-            &path,
-            "the sweep file that the results belong to",
-            "no such file",
-            "restore it, or choose another --out",
-        ));
-    }
-    extend(directory, resolved)?;
-    Ok(Claim::Ours)
+    // Of processes that begin at the same moment one writes the file, and the others take its order.
+    files::create(&directory.join(SWEEP_FILE), text(resolved).as_bytes())?;
+    check(directory, resolved, claim.trials, may_extend)
 }
 
 /// Writes the resolved sweep file.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn extend(directory: &Path, resolved: &Space) -> Result<()> {
-    let text = format!(
-        "# A sweep as mlpgrid {} resolved it: every default spelled out.\n\n{}",
-        version::VERSION,
-        resolved.to_toml()
-    );
-    files::replace(&directory.join(SWEEP_FILE), |file| file.write_all(text.as_bytes()))
+pub fn extend(directory: &Path, resolved: &Resolved) -> Result<()> {
+    files::replace_on(&files::RealDisk, &directory.join(SWEEP_FILE), &[text(resolved).as_bytes()])
+}
+
+fn text(resolved: &Resolved) -> String {
+    let head = format!("# A sweep as mlpgrid {} resolved it: every default spelled out.", version::VERSION);
+    format!("{head}\n\n{}", resolved.to_toml())
 }
 
 /// The resolved sweep file of a sweep's directory.
 ///
 /// # Errors
-/// The directory is none, or its sweep file cannot be read.
-pub fn read(directory: &Path) -> Result<Space> {
+/// The directory is none, or its sweep file cannot be read, or is not one that `sweep` wrote.
+pub fn read(directory: &Path) -> Result<Resolved> {
     let path = directory.join(SWEEP_FILE);
     if !path.exists() {
         let found = if directory.is_dir() { "none in this directory" } else { "no such directory" };
@@ -91,5 +113,5 @@ pub fn read(directory: &Path) -> Result<Space> {
             "give the directory that `mlpgrid sweep --out` wrote",
         ));
     }
-    Space::read(&path)
+    Resolved::read(&path)
 }

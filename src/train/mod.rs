@@ -17,7 +17,7 @@ use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::{Minibatch, Sampler};
 use crate::data::{Dataset, Split};
 use crate::model::cohort::{Cohort, PenaltyGradient, Scratch, Start};
-use crate::model::{CheckedHyperparameters, TwoLayerNet};
+use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::{Precision, Real};
@@ -357,9 +357,26 @@ fn first_networks<T: Clone>(
     trials: &[CheckedHyperparameters],
     mut draw: impl FnMut(&CheckedHyperparameters) -> TwoLayerNet<T>,
 ) -> Vec<TwoLayerNet<T>> {
+    // What the weights are drawn by, beside what all trials of a cohort have in common. Without `..`: a new hyperparameter is asked about.
+    let drawn_by = |h: &CheckedHyperparameters| {
+        let Hyperparameters {
+            hidden,
+            weight_scale,
+            seed: _,
+            random: _,
+            precision: _,
+            batch_size: _,
+            sampling: _,
+            learning_rate: _,
+            learning_rate_decay: _,
+            l2: _,
+            iterations: _,
+        } = **h;
+        (hidden, weight_scale)
+    };
     let mut networks: Vec<TwoLayerNet<T>> = Vec::with_capacity(trials.len());
     for (at, h) in trials.iter().enumerate() {
-        let same = trials[..at].iter().position(|o| o.hidden == h.hidden && o.weight_scale == h.weight_scale);
+        let same = trials[..at].iter().position(|other| drawn_by(other) == drawn_by(h));
         networks.push(same.map_or_else(|| draw(h), |same| networks[same].clone()));
     }
     networks

@@ -1,0 +1,258 @@
+//! A sweep file to resolved trials.
+//!
+//! A sweep file has up to three tables: `[data]` (which data, split sizes), `[fixed]` (one value a hyperparameter) and
+//! `[grid]` (a list a hyperparameter; the trials are the product of all lists, the last list varying fastest). What is not
+//! named has its default. Every error names the file, the line and the key.
+//!
+//! Two spaces are **equal** where they have the same trials: equal numbers are one value however they are written (`1e3` and `1000`,
+//! `0.0` and `-0.0`), and neither the order of tables, axes and values matters nor whether a single value is fixed or an axis of its
+//! own. The order of a file does decide two things: how a leaderboard ranks equals, and which trials a shard has. So a sweep's
+//! directory has one order, that of the file it was made with, and every process that comes with an equal space takes that
+//! ([`directory::claim`](super::directory::claim)).
+
+mod axis;
+mod data;
+mod parse;
+mod text;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use self::axis::{Axis, Place};
+use crate::data::{DataConfig, Dataset};
+use crate::error::{Complaint, Error, Result};
+use crate::model::Hyperparameters;
+pub use crate::model::Trial;
+use crate::model::value::Value;
+
+/// More trials than this are a mistake in the sweep file.
+const MOST_TRIALS: usize = 10_000_000;
+
+/// A search space, as a sweep file describes it.
+#[derive(Clone, Debug, Default)]
+pub struct Space {
+    /// The file, for messages.
+    name: String,
+    /// Data set and splits.
+    pub data: DataConfig,
+    /// Where the keys of `[data]` stand.
+    data_places: Vec<Place>,
+    /// The hyperparameters of `[fixed]`, of one value each.
+    fixed: Vec<Axis>,
+    /// Those of `[grid]`, in the order of the file.
+    grid: Vec<Axis>,
+}
+
+impl Space {
+    /// The space on these data, with everything spelled out: all defaults, the sizes of the splits, the fingerprint of the data.
+    pub fn resolved(&self, data: &Dataset) -> Resolved {
+        // A file that names a fingerprint is a resolved one. It spelled out every default there was: what it lacks came later.
+        let is_resolved = self.data.fingerprint.is_some();
+        let base = if is_resolved { Hyperparameters::neutral() } else { Hyperparameters::default() };
+        let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
+        Resolved {
+            train_rows: data.rows(crate::data::Split::Train).len(),
+            fingerprint: data.fingerprint.clone(),
+            base: self.fixed_in(base),
+            space: Self { data: config, ..self.clone() },
+        }
+    }
+
+    fn fixed_in(&self, mut base: Hyperparameters) -> Hyperparameters {
+        for Axis { name, values, .. } in &self.fixed {
+            values.iter().for_each(|&value| assign(&mut base, name, value));
+        }
+        base
+    }
+
+    /// Names file and line in an error about a key of this space: a hyperparameter out of its range, or a split that is too large.
+    pub fn located(&self, error: Error) -> Error {
+        let Error::Usage(mut complaint) = error else { return error };
+        let (places, quoted) = match complaint.place.strip_prefix("data split ") {
+            Some(key) => (self.data_places.iter().collect(), key),
+            None => {
+                let axes = self.fixed.iter().chain(&self.grid);
+                (axes.map(|axis| &axis.place).collect::<Vec<_>>(), complaint.place.as_str())
+            }
+        };
+        let Some(key) = quoted.strip_prefix('`').and_then(|key| key.strip_suffix('`')) else {
+            return Error::Usage(complaint);
+        };
+        match places.into_iter().find(|place| place.key == key) {
+            Some(place) => complaint.place = place.to_string(),
+            None => {
+                complaint.place = format!("{}: `{key}`", self.name);
+                complaint.found += ", the default";
+            }
+        }
+        Error::Usage(complaint)
+    }
+}
+
+/// A space with everything spelled out, which alone has trials.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// With the sizes of the splits and the fingerprint.
+    space: Space,
+    /// Every hyperparameter that is not in the grid.
+    base: Hyperparameters,
+    train_rows: usize,
+    fingerprint: String,
+}
+
+impl Resolved {
+    /// Reads the file that `sweep` wrote into its directory. A hyperparameter that it lacks came later, and is neutral.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not one that `sweep` wrote.
+    pub fn read(path: &Path) -> Result<Self> {
+        let expected = "the resolved sweep file that `sweep` wrote";
+        let remedy = "this name in a sweep's directory is the program's: restore the file, or, if it is yours, move it elsewhere";
+        let space = Space::read(path).map_err(|error| match error {
+            Error::Usage(Complaint { place, expected: right, found, .. }) => {
+                let found = format!("{found} where there should be {right}");
+                Error::Content(Complaint::new(place, expected, found, remedy))
+            }
+            other => other,
+        })?;
+        match space.data.clone() {
+            DataConfig {
+                train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
+            } => Ok(Self { train_rows, fingerprint, base: space.fixed_in(Hyperparameters::neutral()), space }),
+            _ => Err(Error::content(path, expected, "one without sizes of splits or fingerprint of data", remedy)),
+        }
+    }
+
+    /// Every trial, in the order of the grid.
+    ///
+    /// # Errors
+    /// A value is out of its range or does not fit the data, or there are too many trials.
+    pub fn trials(&self) -> Result<Vec<Trial>> {
+        let grid = &self.space.grid;
+        let count = grid.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.values.len()));
+        let Some(count) = count.filter(|&count| count <= MOST_TRIALS) else { return Err(self.too_many()) };
+        let mut trials = Vec::with_capacity(count);
+        let mut ids = HashSet::with_capacity(count);
+        for number in 0..count {
+            let mut hyperparameters = self.base.clone();
+            let mut rest = number;
+            for Axis { name, values, .. } in grid.iter().rev() {
+                assign(&mut hyperparameters, name, values[rest % values.len()]);
+                rest /= values.len();
+            }
+            let checked = hyperparameters.check(self.train_rows).map_err(|error| self.space.located(error))?;
+            let trial = Trial::new(checked, &self.fingerprint);
+            assert!(ids.insert(trial.id.clone()), "two trials have the identity {}", trial.id);
+            trials.push(trial);
+        }
+        Ok(trials)
+    }
+
+    /// Names the longest list, which is the one to shorten.
+    fn too_many(&self) -> Error {
+        let lengths = |axis: &Axis| format!("{} ({})", axis.values.len(), axis.name);
+        let found = self.space.grid.iter().map(lengths).collect::<Vec<_>>().join(" × ");
+        let longest = self.space.grid.iter().max_by_key(|axis| axis.values.len());
+        let place = longest.map_or(self.space.name.clone(), |axis| axis.place.to_string());
+        let expected = format!("at most {MOST_TRIALS} trials in [grid]");
+        Error::usage(place, expected, found, "make the lists shorter, or split the sweep")
+    }
+
+    /// Whether the trials of another resolved space come in the same order, if it has the same ones.
+    pub fn has_order_of(&self, other: &Self) -> bool {
+        // An axis of one value orders nothing.
+        let axes = |space: &'_ Self| -> Vec<(&'static str, Vec<Value>)> {
+            let axes = space.space.grid.iter().filter(|axis| axis.values.len() > 1);
+            axes.map(|axis| (axis.name, axis.values.clone())).collect()
+        };
+        axes(self) == axes(other)
+    }
+}
+
+/// Gives a hyperparameter a value that was read for it.
+fn assign(hyperparameters: &mut Hyperparameters, name: &str, value: Value) {
+    assert!(hyperparameters.set(name, value), "`{name}` was read as a value of its kind");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of a resolved file, with these lines in its tables.
+    fn resolved(data: &str, fixed: &str, grid: &str) -> Resolved {
+        let data = format!("[data]\ntrain = 100\nval = 20\ntest = 40\n{data}\nfingerprint = \"0123\"\n");
+        let text = format!("{data}[fixed]\nbatch_size = 10\n{fixed}\n[grid]\n{grid}\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Resolved::read(file.path()).unwrap()
+    }
+
+    fn ids(space: &Resolved) -> Vec<String> {
+        space.trials().unwrap().into_iter().map(|trial| trial.id).collect()
+    }
+
+    #[test]
+    fn the_last_list_varies_fastest() {
+        let trials = resolved("", "", "seed = [5, 3]\nhidden = [1, 2]").trials().unwrap();
+        let order: Vec<_> =
+            trials.iter().map(|trial| (trial.hyperparameters.seed, trial.hyperparameters.hidden)).collect();
+        assert_eq!(order, [(5, 1), (5, 2), (3, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn equal_spaces_have_no_differences_and_the_same_trials() {
+        let one = resolved("", "l2 = 0.0\nhidden = 3", "seed = [0, 1]\nlearning_rate = [0.001, 2.0]");
+        let other = resolved("", "l2 = -0.0", "learning_rate = [2, 1e-3]\nhidden = [3e0]\nseed = [1.0, 0]");
+        assert_eq!(one.differences(&other), [] as [String; 0]);
+        assert!(!other.has_order_of(&one) && one.has_order_of(&one.clone()));
+        let (mut ids_of_one, mut ids_of_other) = (ids(&one), ids(&other));
+        assert_ne!(ids_of_one, ids_of_other);
+        ids_of_one.sort();
+        ids_of_other.sort();
+        assert_eq!(ids_of_one, ids_of_other);
+        // A list of one value orders nothing.
+        assert!(resolved("", "", "l2 = [0]\nseed = [0, 1]").has_order_of(&resolved("", "l2 = 0", "seed = [0, 1]")));
+    }
+
+    #[test]
+    fn every_difference_is_named_with_both_values() {
+        let old = resolved("", "", "seed = [0, 1]");
+        let new = resolved("dataset = \"cifar100\"", "random = \"numpy\"\nl2 = 0", "seed = [1, 2]\nhidden = [3, 4]");
+        let differences = [
+            "data.dataset was \"cifar10\", now \"cifar100\"",
+            "hidden was 50, now [3,4]",
+            "l2 was 0.25, now 0.0",
+            "random was \"chacha8\", now \"numpy\"",
+            "seed was [0,1], now [1,2]",
+        ];
+        assert_eq!(old.differences(&new), differences);
+    }
+
+    #[test]
+    fn a_resolved_space_reads_back_from_its_text() {
+        let space = resolved(
+            "dataset = \"cifar100-coarse\"",
+            "learning_rate = 1e-7",
+            "sampling = [\"shuffle\"]\nl2 = [1, 1e20]",
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), space.to_toml()).unwrap();
+        let again = Resolved::read(file.path()).unwrap();
+        assert_eq!(again.to_toml(), space.to_toml());
+        assert_eq!(ids(&again), ids(&space));
+        assert!(
+            space.to_toml().contains("\nlearning_rate = 1e-7\n") && space.to_toml().contains("\nl2 = [1.0, 1e+20]\n")
+        );
+    }
+
+    #[test]
+    fn an_override_that_changes_nothing_leaves_the_order() {
+        let parse = || Space::parse("[grid]\nseed = [0, 1]\nhidden = [3, 4]\nl2 = [0, 1]\n", "s.toml").unwrap();
+        let names = |space: &Space| space.grid.iter().map(|axis| axis.name).collect::<Vec<_>>();
+        let (mut same, mut other) = (parse(), parse());
+        same.set("seed=[0.0,1]").unwrap();
+        assert_eq!(names(&same), names(&parse()));
+        other.set("seed=[0,2]").unwrap();
+        assert_eq!(names(&other), ["l2", "hidden", "seed"], "as it always was");
+    }
+}
