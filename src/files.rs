@@ -4,9 +4,11 @@ use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -54,6 +56,9 @@ impl Disk for RealDisk {}
 /// What the names of files begin with that are not whole yet.
 const WRITING: &str = ".writing-";
 
+/// The age from which a half-written file is a dead process's.
+pub const SURELY_DEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Replaces `path` by what `write` writes, whole or not at all: after a crash the old content is there, or the new.
 ///
 /// # Errors
@@ -71,10 +76,8 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) 
 pub fn replace_on(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> Result<()> {
     let directory = directory_of(path);
     let attempt = || -> io::Result<()> {
-        let beside = tempfile::Builder::new().prefix(WRITING).tempfile_in(&directory)?;
-        let (mut file, beside) = beside.into_parts();
+        let (mut file, beside) = beside(&directory)?.into_parts();
         parts.iter().try_for_each(|bytes| disk.append(&mut file, &beside, bytes))?;
-        allow_reading(&file)?;
         disk.sync(&file, &beside)?;
         disk.rename(&beside, path)?;
         let _ = beside.keep(); // there is nothing to remove under this name any more
@@ -90,20 +93,16 @@ pub fn replace_on(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> Result<()> {
 pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = directory_of(path);
     let attempt = || -> io::Result<()> {
-        let mut beside = tempfile::Builder::new().prefix(WRITING).tempfile_in(&directory)?;
-        beside.write_all(bytes)?;
-        allow_reading(beside.as_file())?;
-        beside.as_file().sync_all()?;
-        match beside.persist_noclobber(path) {
+        let mut new = beside(&directory)?;
+        new.write_all(bytes)?;
+        new.as_file().sync_all()?;
+        match new.persist_noclobber(path) {
             Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(failed) => Err(failed.error),
             Ok(_) => sync_directory(&directory),
         }
     };
-    // Another process that finds itself alone in the directory may have removed the half-written file: then once more.
-    let is_swept = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && directory.is_dir();
-    let attempted = attempt().or_else(|error| if is_swept(&error) { attempt() } else { Err(error) });
-    attempted.map_err(Error::io("write it", path))
+    attempt().map_err(Error::io("write it", path))
 }
 
 /// The directory that `path` is in.
@@ -114,20 +113,31 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Temporary files are for their owner alone; what takes a lasting name is as readable as any other new file.
-fn allow_reading(file: &File) -> io::Result<()> {
+/// A new file in `directory` under a name of its own, which a rename or a link makes a lasting one; removed when dropped. It has the
+/// permissions of any other new file, those that the umask leaves, though temporary files are otherwise for their owner alone.
+///
+/// # Errors
+/// It cannot be created.
+pub fn beside(directory: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(WRITING);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    Ok(())
+    builder.tempfile_in(directory)
 }
 
-/// Removes what a process that died left half-written in `directory`, where no living one writes.
-pub fn remove_leftovers(directory: &Path) {
+/// Removes files in `directory` that were begun at least `age` ago and never given a name: a process that died left them. No age is needed
+/// where no other process can be writing; elsewhere one that writes is done within [`SURELY_DEAD`].
+pub fn remove_leftovers(directory: &Path, age: Duration) {
+    // The file system's clock dates them, and can be far from this machine's.
+    let Ok(now) = beside(directory).and_then(|new| new.as_file().metadata()?.modified()) else { return };
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(WRITING) {
+        let begun = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = begun.is_ok_and(|begun| now.duration_since(begun).unwrap_or_default() >= age);
+        if is_old && entry.file_name().to_string_lossy().starts_with(WRITING) {
             let _ = fs::remove_file(entry.path()); // it takes room, no more
         }
     }
@@ -267,6 +277,23 @@ mod tests {
         for other in [&path("file"), &path("missing"), &socket, Path::new("/dev/stdin")] {
             refuse_fifo(other).unwrap();
         }
+    }
+
+    #[test]
+    fn half_written_files_are_removed_only_when_they_are_old_enough() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in [".writing-new", ".writing-old", "mine"] {
+            fs::write(path(name), "text").unwrap();
+        }
+        let yesterday = std::time::SystemTime::now() - SURELY_DEAD - Duration::from_secs(60);
+        for name in [".writing-old", "mine"] {
+            File::options().append(true).open(path(name)).unwrap().set_modified(yesterday).unwrap();
+        }
+        remove_leftovers(directory.path(), SURELY_DEAD);
+        assert!(path(".writing-new").exists() && !path(".writing-old").exists() && path("mine").exists());
+        remove_leftovers(directory.path(), Duration::ZERO);
+        assert!(!path(".writing-new").exists() && path("mine").exists());
     }
 
     #[test]

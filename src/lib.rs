@@ -6,9 +6,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`error`] | what can go wrong, in words that say what to do |
+//! | [`machine`] | what the system reports of name, cores, caches, memory and processes |
 //! | [`files`] | files that survive a crash |
 //! | [`numbers`] | how numbers are read and written |
 //! | [`blas`] | all that knows OpenBLAS |
+//! | [`limits`] | threads and address space, foreseen |
 //! | [`random`] | the named, seeded streams behind every draw |
 //! | [`real`] | f32 and f64 |
 //! | [`data`] | pixels: formats, splits, minibatches, synthetic sets, downloads |
@@ -29,6 +31,8 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod files;
+pub mod limits;
+pub mod machine;
 pub mod model;
 pub mod numbers;
 pub mod processes;

@@ -5,7 +5,7 @@ mod common;
 use std::fs::{self, File};
 
 use common::{Place, Run, text};
-use mlpgrid::report::environment::available_memory_bytes;
+use mlpgrid::machine::available_memory_bytes;
 
 const TRAIN: [&str; 4] = ["--iterations", "2", "--batch-size", "10"];
 const SPEC: &str = "[fixed]\niterations = 2\nbatch_size = 10\n[grid]\nhidden = [2, 3]\n";

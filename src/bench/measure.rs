@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gemm;
 use super::throughput::{self, Breakdown, Cell, Images};
-use crate::blas;
 use crate::error::{Error, Result};
 use crate::processes::{self, Events, Process};
+use crate::{blas, limits};
 
 /// The task of a further process.
 pub const TASK: &str = "bench";
@@ -18,8 +18,8 @@ pub const TASK: &str = "bench";
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum What {
-    /// The rate of large products, in GFLOP/s.
-    Gemm,
+    /// The rate of products of square matrices of this size, in GFLOP/s.
+    Gemm(usize),
     /// The rate of training, in trial-iterations a second.
     Training(Cell),
     /// Where the time of an iteration goes, on one worker while all are busy.
@@ -42,6 +42,7 @@ enum Order {
 enum Event {
     Prepared,
     Measured(Figures),
+    Failed(String, u8),
 }
 
 /// Measures, with so many workers at once.
@@ -63,12 +64,12 @@ impl Measurer {
         Ok(Self { parts, images: Images::default(), processes })
     }
 
-    /// The rate of large products by `workers`, the measurer's own number or fewer, at once: GFLOP/s.
+    /// The rate of products of matrices of `size` × `size` by `workers`, the measurer's own number or fewer, at once: GFLOP/s.
     ///
     /// # Errors
-    /// A process died.
-    pub fn gemm(&mut self, workers: usize, duration: Duration) -> Result<f64> {
-        self.sum(What::Gemm, workers, duration)
+    /// A limit of the machine does not leave room for so many workers, or a process died.
+    pub fn gemm(&mut self, size: usize, workers: usize, duration: Duration) -> Result<f64> {
+        self.sum(What::Gemm(size), workers, duration)
     }
 
     /// The rate of training of `workers` cohorts at once: trial-iterations a second.
@@ -104,7 +105,7 @@ impl Measurer {
     /// The figures of each process that has a part of the workers.
     fn measure(&mut self, what: What, workers: usize, duration: Duration) -> Result<Vec<Figures>> {
         if self.processes.is_empty() {
-            return Ok(vec![measure(&mut self.images, what, workers, duration, &|| ())]);
+            return Ok(vec![measure(&mut self.images, what, workers, duration, &|| ())?]);
         }
         let mut left = workers;
         let mut busy = Vec::new();
@@ -117,7 +118,11 @@ impl Measurer {
             }
         }
         for (_, events) in &mut busy {
-            let Some(Event::Prepared) = events.next() else { return Err(died()) };
+            match events.next() {
+                Some(Event::Prepared) => {}
+                Some(Event::Failed(message, exit_code)) => return Err(Error::Reported { message, exit_code }),
+                _ => return Err(died()),
+            }
         }
         busy.iter().for_each(|(process, _)| process.order(&Order::Begin));
         let figures = |(_, events): (&mut Process, &mut Events<Event>)| match events.next() {
@@ -132,9 +137,22 @@ fn died() -> Error {
     Error::usage("bench", "figures of every further process", "one that died", "take fewer --workers")
 }
 
-fn measure(images: &mut Images, what: What, workers: usize, duration: Duration, others: &(dyn Fn() + Sync)) -> Figures {
-    match what {
-        What::Gemm => vec![gemm::large_gflops(workers, duration, others)],
+fn measure(
+    images: &mut Images,
+    what: What,
+    workers: usize,
+    duration: Duration,
+    others: &(dyn Fn() + Sync),
+) -> Result<Figures> {
+    let of_worker = match what {
+        What::Gemm(size) => gemm::bytes(size),
+        What::Training(cell) | What::Breakdown(cell) => cell.bytes(),
+    };
+    limits::foresee("the images", Images::BYTES)?;
+    limits::foresee_workers(workers, (workers * of_worker) as u64)?;
+    limits::foresee_threads("a worker", workers)?;
+    Ok(match what {
+        What::Gemm(size) => vec![gemm::gflops(workers, size, duration, others)],
         What::Training(cell) => {
             vec![throughput::trial_iterations_per_second(images.filled(), cell, workers, duration, others)]
         }
@@ -142,7 +160,7 @@ fn measure(images: &mut Images, what: What, workers: usize, duration: Duration, 
             let parts = throughput::breakdown(images.filled(), cell, workers, duration, others);
             vec![parts.gather_micros, parts.forward_micros, parts.middle_micros, parts.backward_micros]
         }
-    }
+    })
 }
 
 /// A further process: measures as it is told.
@@ -159,8 +177,10 @@ pub fn serve() -> Result<()> {
         let _ = next(); // to begin
     };
     while let Ok(Order::Prepare(what, workers, duration)) = next() {
-        let figures = measure(&mut images, what, workers, duration, &others);
-        processes::report(&Event::Measured(figures));
+        processes::report(&match measure(&mut images, what, workers, duration, &others) {
+            Ok(figures) => Event::Measured(figures),
+            Err(error) => Event::Failed(error.to_string(), error.exit_code()),
+        });
     }
     Ok(())
 }

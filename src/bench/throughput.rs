@@ -19,6 +19,7 @@ use crate::data::minibatch::{Minibatch, Sampler, Sampling};
 use crate::model::TwoLayerNet;
 use crate::model::cohort::{Cohort, Scratch, Start};
 use crate::random::{self, Purpose};
+use crate::real::Precision;
 use crate::train;
 
 /// Random images: as many bytes as no cache holds.
@@ -36,6 +37,13 @@ pub struct Cell {
     pub cohort: usize,
 }
 
+impl Cell {
+    /// Bytes that a worker needs for its cohort.
+    pub fn bytes(self) -> usize {
+        train::bytes_of_cohort(Precision::F32, self.hidden * self.cohort, self.batch_size, PIXELS)
+    }
+}
+
 /// Random images and labels; none before they are needed.
 #[derive(Clone, Debug, Default)]
 pub struct Images {
@@ -44,6 +52,9 @@ pub struct Images {
 }
 
 impl Images {
+    /// In memory.
+    pub const BYTES: u64 = (ROWS * (PIXELS + 1)) as u64;
+
     /// As many as no cache holds.
     pub fn random() -> Self {
         let mut stream = random::stream(0, Purpose::SyntheticImages, 0);
@@ -213,11 +224,4 @@ pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// The most memory that this process has had, in bytes; `None` where the system does not tell.
-pub fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -10,11 +10,16 @@ pub mod lanes;
 pub mod matrix;
 
 use std::ffi::{CStr, c_char, c_int};
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::{env, fs};
 
+use ndarray::Array2;
 use serde::Serialize;
 
 use crate::error::{Complaint, Error, Result};
+use crate::machine::address_space_bytes;
 
 /// The variable in the environment by which OpenBLAS can be told which kernels to take.
 pub const CORETYPE: &str = "OPENBLAS_CORETYPE";
@@ -79,6 +84,38 @@ pub fn initialise() -> Result<Blas> {
 pub fn set_one_thread() {
     // SAFETY: takes a number, touches only OpenBLAS's own state.
     unsafe { openblas_set_num_threads(1) }
+}
+
+/// The most address space that OpenBLAS takes for a buffer, in 64-bit builds for x86 and ARM.
+pub const MOST_BUFFER_BYTES: u64 = 32 << 22;
+
+static BUFFER_BYTES: OnceLock<u64> = OnceLock::new();
+
+/// Address space that OpenBLAS takes for each product that runs at the same time as others, and keeps for later ones: seen at the first
+/// product of the process, which this makes. Where there is no such space, OpenBLAS tries for ever or ends the process, so see to it first
+/// that [`MOST_BUFFER_BYTES`] are there.
+pub fn buffer_bytes() -> u64 {
+    *BUFFER_BYTES.get_or_init(|| {
+        let before = address_space_bytes();
+        let square = Array2::<f32>::ones((256, 256)); // large enough for the common way through OpenBLAS
+        black_box(square.dot(&square));
+        let taken = before.zip(address_space_bytes()).map_or(0, |(before, after)| after.saturating_sub(before));
+        // A buffer that was there already shows nothing, and what other threads took meanwhile shows too much.
+        if (MOST_BUFFER_BYTES / 16..=MOST_BUFFER_BYTES).contains(&taken) { taken } else { MOST_BUFFER_BYTES }
+    })
+}
+
+/// Whether the first product has been made, whose buffer serves later ones.
+pub fn has_a_buffer() -> bool {
+    BUFFER_BYTES.get().is_some()
+}
+
+/// Ends the process without what OpenBLAS does at an exit: it waits for its own threads, and one that found no address space when the
+/// library was loaded looks for some for ever.
+pub fn exit(code: u8) -> ! {
+    drop(io::stdout().flush());
+    // SAFETY: does not return, and nothing is left to be written.
+    unsafe { libc::_exit(c_int::from(code)) }
 }
 
 /// What is linked, without changing anything.

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{initialise_blas, kernels, print, say, this_program};
+use super::{initialise_blas, kernels, print, say, this_program, warn_of_workers};
+use crate::bench::gemm;
 use crate::bench::measure::Measurer;
-use crate::bench::throughput::{self, Breakdown, Cell, median};
+use crate::bench::throughput::{Breakdown, Cell, median};
 use crate::data::cifar::PIXELS;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::machine::{self, available_cores};
 use crate::model::Hyperparameters;
-use crate::report::environment::{Environment, available_cores};
+use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::sweep::plan;
 
@@ -100,10 +102,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.kernels {
         return kernels::run(workers, arguments.rounds, arguments.millis, arguments.json.as_deref());
     }
+    warn_of_workers(workers);
     let blas = initialise_blas()?;
     let duration = Duration::from_millis(arguments.millis);
-    let program = this_program()?;
-    let mut measurer = Measurer::new(&program, workers)?;
+    let mut measurer = Measurer::new(&this_program()?, workers)?;
     let mut rows = cells(arguments.quick, workers);
     say(&format!(
         "bench: {} measurements of {} ms in each of {} rounds, {workers} workers",
@@ -115,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let progress = Progress::new("bench", "measurements", (arguments.rounds * (rows.len() + 1)) as f64);
     let mut sgemm = Vec::new();
     for _ in 0..arguments.rounds {
-        sgemm.push(measurer.gemm(workers, duration)?);
+        sgemm.push(measurer.gemm(gemm::SIZE, workers, duration)?);
         progress.add(1, 1.0);
         for row in &mut rows {
             row.samples.push(measurer.training(row.cell, row.workers, duration)?);
@@ -145,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         speedup_of_workers: against(&|row| row.workers == 1 && row.cell.cohort == headline.cell.cohort),
         kernel: blas.kernel.clone(),
         workers,
-        peak_rss_bytes: throughput::peak_rss_bytes().filter(|_| measurer.is_alone()),
+        peak_rss_bytes: machine::peak_rss_bytes().filter(|_| measurer.is_alone()),
         rounds: arguments.rounds,
         sgemm_samples: sgemm,
         breakdown,

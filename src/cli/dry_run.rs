@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{print_json, say, this_program};
+use crate::bench::gemm;
 use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::files;
-use crate::report::environment::available_cores;
+use crate::machine::{available_cores, available_memory_bytes};
 use crate::sweep::directory::{self, Claim, Standing};
 use crate::sweep::job::{Job, Site};
 use crate::sweep::lock;
@@ -67,9 +68,7 @@ pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
         say(&format!("dry run: {added} trials would be added"));
     }
     let workers = job.limits.workers;
-    // More workers than cores are no faster together, and would take memory.
-    let busy = workers.min(available_cores());
-    let gemm_gflops = Measurer::new(&this_program()?, busy)?.gemm(busy, Duration::from_millis(500))?;
+    let gemm_gflops = large_gflops(workers)?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
     let report = DryRun {
         trials: job.trials.len(),
@@ -98,4 +97,23 @@ pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
     ));
     print_json(&report)?;
     Ok(0)
+}
+
+/// What `workers` reach in large products at the same time. On a machine that leaves less memory or fewer threads, such as one from which
+/// jobs are submitted, products are smaller, or one worker stands for all.
+fn large_gflops(workers: usize) -> Result<f64> {
+    let duration = Duration::from_millis(500);
+    // More workers than cores are no faster together, and would take memory.
+    let busy = workers.min(available_cores());
+    let bytes = |size| (busy * gemm::bytes(size)) as u64;
+    let fits = |&size: &usize| available_memory_bytes().is_none_or(|there| 2 * bytes(size) <= there);
+    let size = [gemm::SIZE, gemm::SIZE / 2].into_iter().find(fits).unwrap_or(gemm::SIZE / 4);
+    let program = this_program()?;
+    let measure = |workers| Measurer::new(&program, workers)?.gemm(size, workers, duration);
+    measure(busy).or_else(|_| {
+        say(
+            "dry run: the limits of this machine do not leave room for so many workers: one is measured and stands for all",
+        );
+        Ok(measure(1)? * busy as f64)
+    })
 }

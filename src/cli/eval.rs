@@ -9,6 +9,7 @@ use super::{DataDirectory, initialise_blas, percent, print_json, say};
 use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::limits;
 use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
 use crate::numbers;
 use crate::real::Real;
@@ -61,6 +62,8 @@ struct Report {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     initialise_blas()?;
     let path = model_file(&arguments.model)?;
+    // Its bytes, and its numbers in the order of training.
+    limits::foresee("the model", path.metadata().map_or(0, |metadata| 3 * metadata.len()))?;
     let report = match AnyModel::read(&path)? {
         AnyModel::F32(model) => measure(arguments, &path, &model)?,
         AnyModel::F64(model) => measure(arguments, &path, &model)?,

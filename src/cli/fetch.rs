@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use humantime::format_duration;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
-use super::print;
+use super::print_path;
 use crate::data::Format;
 use crate::data::fetch::{self, Archive, Patience, Progress};
 use crate::error::Result;
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut talk = Talk::new(&archive, &arguments.dir);
     let outcome = fetch::fetch(&archive, &arguments.dir, &Patience::default(), &mut |progress| talk.take(progress));
     talk.bar.finish_and_clear(); // whatever is said next stands alone
-    print(&format!("{}\n", outcome?.display()))?;
+    print_path(&outcome?)?;
     Ok(0)
 }
 

@@ -25,8 +25,9 @@ use serde::Serialize;
 use crate::blas::{self, Blas};
 use crate::data::{DataConfig, Dataset, Files, Format};
 use crate::error::{Error, Result};
-use crate::report::environment::available_memory_bytes;
-use crate::{processes, version};
+use crate::limits::{self, megabytes};
+use crate::machine::{available_cores, available_memory_bytes};
+use crate::{processes, signals, version};
 
 /// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
 #[derive(Debug, Parser)]
@@ -84,6 +85,8 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
     if command_line.version {
         return info::version(command_line.verbose);
     }
+    signals::survive_file_size_limit();
+    limits::start_readers();
     match &command_line.command {
         Some(Command::Fetch(arguments)) => fetch::run(arguments),
         Some(Command::Synth(arguments)) => synth::run(arguments),
@@ -122,7 +125,12 @@ impl DataDirectory {
 
     /// Reads the files, and warns where they are not the official ones.
     fn read(&self, format: Format) -> Result<Files> {
-        let files = Files::read(&self.path(), format)?;
+        let directory = self.path();
+        let bytes = Files::bytes_of(&directory, format);
+        // Training images are copied once, into one run of memory; what has been copied is given back, but stays mapped until the end.
+        limits::foresee("the data", 2 * bytes)?;
+        warn_of_memory(bytes, "ask for more memory");
+        let files = Files::read(&directory, format)?;
         if let Some(warning) = &files.warning {
             say(&format!("warning: {warning}"));
         }
@@ -161,22 +169,60 @@ fn this_program() -> Result<PathBuf> {
 }
 
 /// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.
-fn warn_of_memory(bytes: usize, remedy: &str) {
-    let gigabytes = |bytes: f64| format!("{:.1} GB", bytes / 1e9);
-    if let Some(there) = available_memory_bytes().filter(|&there| bytes as u64 > there) {
-        let (expected, there) = (gigabytes(bytes as f64), gigabytes(there as f64));
+fn warn_of_memory(bytes: u64, remedy: &str) {
+    if let Some(there) = available_memory_bytes().filter(|&there| bytes > there) {
+        let (expected, there) = (megabytes(bytes), megabytes(there));
         say(&format!("warning: memory: this takes about {expected}, and {there} are there; {remedy}"));
+    }
+}
+
+/// Warns of more workers than cores: they only wait for each other, and each takes memory.
+fn warn_of_workers(workers: usize) {
+    let cores = available_cores();
+    if workers > cores {
+        say(&format!(
+            "warning: {workers} workers on the {cores} cores that affinity and control groups allow: more than one a core is slower, not \
+            faster; take --workers {cores}"
+        ));
     }
 }
 
 /// A line of talk, to stderr. A closed stderr is no reason to stop working.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", escaped(line, &['\n', '\t']));
 }
 
-/// Text to stdout. A reader that has gone away is no error.
+/// An error, to stderr: one line, whatever stands in the paths that it names.
+pub fn say_error(error: &Error) {
+    say(&format!("error: {}", escaped(&error.to_string(), &[])));
+}
+
+/// Control characters, which a path can have and a terminal obeys, become visible, except those in `kept`.
+fn escaped(text: &str, kept: &[char]) -> String {
+    let is_harmless = |letter: char| !letter.is_control() || kept.contains(&letter);
+    text.chars().fold(String::with_capacity(text.len()), |mut line, letter| {
+        if is_harmless(letter) {
+            line.push(letter)
+        } else {
+            line.extend(letter.escape_default())
+        }
+        line
+    })
+}
+
+/// Text to stdout.
 fn print(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+    print_bytes(text.as_bytes())
+}
+
+/// A path on one line, to stdout, byte by byte as it is.
+fn print_path(path: &Path) -> Result<()> {
+    print_bytes(&[path.as_os_str().as_encoded_bytes(), b"\n"].concat())
+}
+
+/// A reader that has gone away is no error.
+fn print_bytes(bytes: &[u8]) -> Result<()> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", Path::new("stdout"))(error)),
         _ => Ok(()),
     }

@@ -12,6 +12,7 @@ use crate::data::cifar::Format;
 use crate::data::synthetic::Manifest;
 use crate::error::Result;
 use crate::files;
+use crate::limits;
 use crate::model::cohort::PenaltyGradient;
 use crate::random::numpy::RandomState;
 use crate::replay::published::{self, RELATIVE_TOLERANCE};
@@ -59,6 +60,7 @@ struct Report {
 /// Files of CIFAR-10 are there but cannot be used, or the output directory cannot be written.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let blas = initialise_blas()?;
+    limits::foresee("the toy network", 0)?;
     if let Some(directory) = &arguments.out {
         files::create_output_directory(directory)?;
     }

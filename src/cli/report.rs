@@ -90,30 +90,30 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(summary.exit_code())
 }
 
-/// Writes the leaderboard and the best model of everything that is recorded, which is `results` and what came since, and shows the `top`
-/// rows; `command` says it.
+/// Writes the leaderboard and the best model of everything that is recorded, which is `results` and what came since, and prints the `top`
+/// rows as a table; `command` is named in the line below it.
 ///
 /// # Errors
-/// Results cannot be read, or one of the files cannot be written.
+/// Results cannot be read, or one of the files cannot be written: then the table has been printed all the same.
 pub fn publish(command: &str, directory: &Path, trials: &[Trial], mut results: Results, top: usize) -> Result<Summary> {
     let path = directory.join(LEADERBOARD);
-    let mut best_is_here = true;
+    let mut best_is_here = Ok(true);
     // Of shards that end at the same time, the one that read first may write last: it looks again.
     for _ in 0..ATTEMPTS {
-        leaderboard::write_csv(&path, &leaderboard::rank(trials, &results))?;
-        best_is_here = best::merge(directory, trials, &results)?;
+        best_is_here = leaderboard::write_csv(&path, &leaderboard::rank(trials, &results))
+            .and_then(|()| best::merge(directory, trials, &results));
         let now = Results::read(directory)?;
         let is_news = now.records.len() > results.records.len();
         results = now;
-        if !is_news {
+        if !is_news || best_is_here.is_err() {
             break;
         }
     }
-    if !best_is_here {
-        say("warning: the model of the best trial is not here; run the sweep again: it trains that trial once more");
-    }
     let rows = leaderboard::rank(trials, &results);
     say(&format!("\n{}", leaderboard::table(&rows, trials, top)));
+    if !best_is_here? {
+        say("warning: the model of the best trial is not here; run the sweep again: it trains that trial once more");
+    }
     say(&format!("{command}: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
     Ok(Summary::of(trials, &results))
 }

@@ -13,10 +13,13 @@ use serde::Serialize;
 use super::report::{self, Summary};
 use super::{
     DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, this_program, warn_of_memory,
+    warn_of_workers,
 };
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk};
-use crate::report::environment::{Environment, available_cores};
+use crate::limits;
+use crate::machine::available_cores;
+use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::signals;
 use crate::sweep::checkpoints::Checkpoints;
@@ -128,6 +131,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let stop = signals::listen()?;
     let workers = arguments.workers()?;
+    warn_of_workers(workers);
     let takeover_after = duration("--takeover-after", arguments.takeover_after)?;
     let checkpoint_every = duration("--checkpoint-every", arguments.checkpoint_every)?;
     let shard = match &arguments.shard {
@@ -181,9 +185,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         directory::extend(directory, &resolved)?;
         say(&format!("sweep: {added} trials were added"));
     }
-    if is_alone {
-        files::remove_leftovers(directory);
-    }
+    files::remove_leftovers(directory, files::SURELY_DEAD);
     journal::repair(directory, shard)?.iter().for_each(|repaired| say(&format!("repaired: {repaired}")));
     let before = Results::read(directory)?;
     let checkpoints = Checkpoints::find(directory)?;
@@ -247,7 +249,7 @@ fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
             "warning: with these BLAS kernels a trial's bits would depend on its cohort: each trial trains alone, which is slower",
         );
     }
-    warn_of_memory(job.bytes(), "take fewer --workers, or ask for more memory");
+    warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
 }
 
 /// Runs `work` and renews the lock beside it; a process that lost its lock stops.
@@ -261,7 +263,7 @@ fn while_renewing(
     let (end, ended) = mpsc::channel::<()>();
     let lost = AtomicBool::new(false);
     let outcome = thread::scope(|scope| {
-        scope.spawn(|| {
+        let renew = || {
             let ended = ended; // moved here, so that it goes when this thread does
             // Renewed at once, so that others see what there is to do.
             while lock.renew(display.advance()) {
@@ -271,8 +273,9 @@ fn while_renewing(
             }
             lost.store(true, Ordering::Relaxed);
             stop.store(true, Ordering::Relaxed);
-        });
-        let outcome = work();
+        };
+        let renewing = thread::Builder::new().name("lock".to_owned()).spawn_scoped(scope, renew);
+        let outcome = renewing.map_err(|error| limits::no_thread("to renew the lock", &error)).and_then(|_| work());
         drop(end);
         outcome
     });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{print, say};
+use super::{print_path, say};
 use crate::data::synthetic::{self, Manifest};
 use crate::error::Result;
 
@@ -31,6 +31,6 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         "synth: wrote 5 training files and a test file of {} images each; they are not CIFAR",
         manifest.rows_per_file
     ));
-    print(&format!("{}\n", arguments.dir.display()))?;
+    print_path(&arguments.dir)?;
     Ok(0)
 }

@@ -13,6 +13,7 @@ use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
+use crate::limits;
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{Hyperparameters, TwoLayerNet};
 use crate::real::{Precision, Real};
@@ -112,7 +113,8 @@ impl Site<'_> {
         let trials = std::slice::from_ref(&trial.hyperparameters);
         let Hyperparameters { hidden, batch_size, .. } = *trials[0];
         let bytes = train::bytes_of_cohort(T::PRECISION, hidden, batch_size, data.inputs());
-        warn_of_memory(bytes, "choose fewer hidden units, or ask for more memory");
+        warn_of_memory(bytes as u64, "choose fewer hidden units, or ask for more memory");
+        limits::foresee_workers(1, bytes as u64)?;
         let resumed = keeper.as_ref().map(Keeper::resume::<T>).transpose()?.flatten();
         let done = resumed.as_ref().map_or(0, |(state, _)| state.iteration);
         let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations - done, keeper);

@@ -28,6 +28,12 @@ pub struct Files {
 }
 
 impl Files {
+    /// Bytes of the files that [`Files::read`] would read, as far as they can be seen.
+    pub fn bytes_of(directory: &Path, format: Format) -> u64 {
+        let folder = format.locate(directory).unwrap_or_default();
+        format.files().map(|file| folder.join(file).metadata().map_or(0, |metadata| metadata.len())).sum()
+    }
+
     /// Reads the files in `directory` (or in the official archive's folder inside it).
     ///
     /// # Errors

@@ -1,17 +1,17 @@
 //! What made a result: program, compiler, BLAS, machine, data, command.
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
-use std::{env, fs};
 
 use serde::Serialize;
 
 use crate::blas::Blas;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::sweep::journal;
-use crate::{files, version};
+use crate::{files, machine, version};
 
 /// The content of `environment.json`, and what `mlpgrid info` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -34,7 +34,7 @@ pub struct Environment {
     pub cores: usize,
     /// The BLAS.
     pub blas: Blas,
-    /// The command line.
+    /// The command line. Bytes that are not UTF-8 are escaped as in `caf\xe9`.
     pub command: Vec<String>,
     /// When it was written, RFC 3339.
     pub written: String,
@@ -61,11 +61,11 @@ impl Environment {
             results_version: version::RESULTS_VERSION,
             rustc: version::RUSTC,
             platform: format!("{} {}", env::consts::OS, env::consts::ARCH),
-            host: journal::host(),
-            cpu: cpu_name(),
-            cores: available_cores(),
+            host: machine::host(),
+            cpu: machine::cpu_name(),
+            cores: machine::available_cores(),
             blas: blas.clone(),
-            command: env::args().collect(),
+            command: env::args_os().map(|argument| text_of(&argument)).collect(),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             data_directory: None,
             data_fingerprint: None,
@@ -78,7 +78,7 @@ impl Environment {
     #[must_use]
     pub fn with(self, data: &Dataset, workers: usize) -> Self {
         Self {
-            data_directory: Some(data.directory.display().to_string()),
+            data_directory: Some(text_of(data.directory.as_os_str())),
             data_fingerprint: Some(data.fingerprint.clone()),
             data_is_synthetic: Some(data.is_synthetic),
             workers: Some(workers),
@@ -96,50 +96,20 @@ impl Environment {
     }
 }
 
-/// Cores that affinity and control groups allow this process.
-pub fn available_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// An argument or path as text; bytes that are not UTF-8 are escaped as in `caf\xe9`, which shells take as `$'caf\xe9'`.
+fn text_of(text: &OsStr) -> String {
+    let chunks = text.as_encoded_bytes().utf8_chunks();
+    chunks.map(|chunk| format!("{}{}", chunk.valid(), chunk.invalid().escape_ascii())).collect()
 }
 
-/// Bytes of memory that this process can still get: what the machine has free, and what its control groups leave it. `None` where the
-/// system does not tell.
-pub fn available_memory_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let free = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse().ok());
-    let free = free.map(|kib: u64| kib * 1024)?;
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    Some(groups.lines().filter_map(left_in_group).fold(free, u64::min))
-}
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
-/// What a control group, given as a line of `/proc/self/cgroup`, and those above it leave: version 2 is `0::/PATH`, version 1
-/// `N:memory:/PATH`. Files that are only kept in memory until something else wants it do not count as used.
-fn left_in_group(line: &str) -> Option<u64> {
-    let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-    let (root, limit, used, cached) = match controllers {
-        "" => ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
-        "memory" => {
-            let [limit, used] = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
-            ("/sys/fs/cgroup/memory", limit, used, "total_inactive_file ")
-        }
-        _ => return None,
-    };
-    let left = |folder: &Path| -> Option<u64> {
-        let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
-        let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let cached = statistics.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse().ok());
-        Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cached.unwrap_or(0))))
-    };
-    // In a container the path is that of the machine outside, and may lead nowhere; its own group is the root then.
-    let folder = Path::new(root).join(path.trim_start_matches('/'));
-    folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
-}
-
-/// The CPU's name, as the operating system tells it.
-fn cpu_name() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
-    name.unwrap_or("unknown").to_owned()
+    #[test]
+    fn bytes_that_are_not_utf_8_are_escaped_and_all_others_stay() {
+        assert_eq!(text_of(OsStr::from_bytes(b"caf\xe9/\xff\xfe")), r"caf\xe9/\xff\xfe");
+        assert_eq!(text_of(OsStr::new("a b/é\\x\n")), "a b/é\\x\n");
+    }
 }

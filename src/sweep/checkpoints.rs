@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use byteorder::{ByteOrder, LittleEndian};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -130,7 +131,7 @@ pub fn folder(directory: &Path, shard: Shard) -> PathBuf {
 pub fn prepare(directory: &Path, shard: Shard) -> Result<()> {
     let folder = folder(directory, shard);
     files::create_output_directory(&folder)?;
-    files::remove_leftovers(&folder);
+    files::remove_leftovers(&folder, Duration::ZERO); // the shard is locked
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::job::{CohortJob, Job, Site};
 use super::runner::Watcher;
 use super::shard::Shard;
 use super::space::Trial;
-use super::workers::{Keep, Workers};
+use super::workers::{Keep, Need, Workers};
 use crate::blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
@@ -51,6 +51,8 @@ enum Order {
 struct Assignment {
     process: usize,
     workers: usize,
+    /// Bytes of the cohorts that they train at the same time, at the most.
+    bytes: u64,
     data_directory: PathBuf,
     data: DataConfig,
     directory: PathBuf,
@@ -185,6 +187,7 @@ impl Assignment {
         Self {
             process,
             workers,
+            bytes: (job.bytes() / job.limits.workers.max(1) * workers) as u64,
             data_directory: site.data.directory.clone(),
             data: DataConfig { fingerprint: Some(site.data.fingerprint.clone()), ..site.data.config.clone() },
             directory: site.directory.to_owned(),
@@ -222,6 +225,7 @@ fn follow(assignment: Assignment, orders: Receiver<Order>) -> Result<()> {
     let Assignment {
         process,
         workers,
+        bytes,
         data_directory,
         data,
         directory,
@@ -251,7 +255,7 @@ fn follow(assignment: Assignment, orders: Receiver<Order>) -> Result<()> {
         processes::report(&Event::IsFree);
         orders.lock().unwrap_or_else(PoisonError::into_inner).recv()
     };
-    Workers::run(site, workers, Keep::Records { best }, &reporter, &|workers| {
+    Workers::run(site, Need { workers, bytes }, Keep::Records { best }, &reporter, &|workers| {
         while let Some(Ok(Order::Train(cohort))) = (!workers.leave_off()).then(next) {
             let trials = cohort.trials(&data);
             workers.train(&cohort.job(trials.iter().collect()));

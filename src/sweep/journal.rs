@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::files::{self, Disk};
+use crate::machine::host;
 use crate::model::Hyperparameters;
 use crate::train::{Outcome, Status};
 use crate::version;
@@ -208,21 +208,6 @@ impl<'a> Journal<'a> {
         *is_broken = false;
         Ok(())
     }
-}
-
-/// Seconds since 1970.
-pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
-}
-
-/// The name of this machine.
-pub fn host() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The order of a leaderboard: complete trials by validation accuracy, then by final loss; then diverged ones, then failed

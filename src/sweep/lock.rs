@@ -4,10 +4,11 @@
 //! the next generation under a name that does not exist yet, with `link`, which one process alone can do, on NFS too. Nobody ever
 //! takes a lock by removing a file, so a slow process cannot remove another's. Releasing it is marking it as released.
 //!
-//! The holder renews its file every few seconds. Whether it is alive is seen at its process where that is of this machine;
-//! of another machine, by watching whether the file changes: no two clocks are compared. A holder that was stopped for so long
-//! that another process took over notices when it next renews, and stops; its records and those of the other are equal anyhow.
+//! The holder renews its file every few seconds. Whether it is alive is seen at its process where that is of this machine and
+//! not hidden from this person; elsewhere, by watching whether the file changes: no two clocks are compared. A holder that was stopped
+//! for so long that another process took over notices when it next renews, and stops; its records and those of the other are equal anyhow.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -17,12 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use serde::{Deserialize, Serialize};
 
-use super::journal::{host, unix_seconds};
 use super::shard::Shard;
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk, sync_directory};
+use crate::machine::{Seen, boot_and_namespace, host, process, unix_seconds};
 
 /// A lock of another machine that was not renewed for so long is a dead process's, unless somebody asks for more patience.
 pub const DEAD_AFTER: Duration = Duration::from_secs(45);
@@ -43,30 +45,22 @@ struct Process {
 impl Process {
     fn this() -> Self {
         let pid = std::process::id();
-        Self { host: host(), pid, machine: machine(), started: started(pid).unwrap_or(0) }
+        let started = if let Seen::Alive { started } = process(pid) { started } else { 0 };
+        Self { host: host(), pid, machine: boot_and_namespace(), started }
     }
 
-    /// Whether it lives, where that can be seen from here.
+    /// Whether it lives, where that can be seen from here: not on another machine, nor where `/proc` hides it.
     fn is_alive(&self) -> Option<bool> {
-        let here = machine();
-        (!here.is_empty() && self.machine == here && self.host == host())
-            .then(|| started(self.pid) == Some(self.started))
+        let here = boot_and_namespace();
+        if here.is_empty() || self.machine != here || self.host != host() || self.started == 0 {
+            return None;
+        }
+        match process(self.pid) {
+            Seen::Alive { started } => Some(started == self.started),
+            Seen::Dead => Some(false),
+            Seen::Hidden => None,
+        }
     }
-}
-
-/// Start and process namespace of this machine; empty where the system does not tell.
-fn machine() -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    if boot.is_empty() { String::new() } else { format!("{} {}", boot.trim(), namespace.display()) }
-}
-
-/// When a process started: field 22 of `/proc/PID/stat`, after the name in parentheses. A zombie is dead.
-fn started(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    let is_dead = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
-    fields.nth(18)?.parse().ok().filter(|_| !is_dead)
 }
 
 /// How far the holder of a lock is.
@@ -115,14 +109,36 @@ struct Entry {
     generation: u64,
     path: PathBuf,
     content: Content,
-    age: Duration,
+    modified: SystemTime,
 }
 
 impl Entry {
-    /// Whether its holder lives: seen at the process, or at the age of the file, which takes the two machines' clocks to agree
-    /// roughly.
-    fn is_running(&self, takeover_after: Duration) -> bool {
-        !self.content.released && self.content.process.is_alive().unwrap_or(self.age < takeover_after)
+    /// Whether its holder lives: seen at the process, or at the age of the file.
+    fn is_running(&self, takeover_after: Duration, clock: &Clock<'_>) -> bool {
+        let is_alive =
+            || self.content.process.is_alive().unwrap_or_else(|| clock.since(self.modified) < takeover_after);
+        !self.content.released && is_alive()
+    }
+}
+
+/// The clock that the locks of a folder are dated by. On NFS that is the server's, and this machine's may be far from it.
+struct Clock<'a> {
+    folder: &'a Path,
+    now: OnceCell<SystemTime>,
+}
+
+impl<'a> Clock<'a> {
+    fn of(folder: &'a Path) -> Self {
+        Self { folder, now: OnceCell::new() }
+    }
+
+    /// The time between `modified` and now. A date in the future, which a clock left that has been put back since, is as far away as one in
+    /// the past: it does not make a lock look fresh.
+    fn since(&self, modified: SystemTime) -> Duration {
+        let of_new_file = || tempfile::tempfile_in(self.folder)?.metadata()?.modified();
+        // Where nothing can be written, this machine's clock is the next best.
+        let now = self.now.get_or_init(|| of_new_file().unwrap_or_else(|_| SystemTime::now()));
+        now.duration_since(modified).unwrap_or_else(|ahead| ahead.duration())
     }
 }
 
@@ -144,8 +160,7 @@ fn read(path: &Path) -> Option<Entry> {
     let (shard, generation) = (Shard::from_file_name(shard)?, generation.parse().ok()?);
     let content = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
-    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
-    Some(Entry { shard, generation, path: path.to_owned(), content, age })
+    Some(Entry { shard, generation, path: path.to_owned(), content, modified })
 }
 
 /// Who holds the shards of the sweep in `directory`, or held them when a process died.
@@ -153,9 +168,11 @@ fn read(path: &Path) -> Option<Entry> {
 /// # Errors
 /// The directory cannot be listed.
 pub fn holders(directory: &Path, takeover_after: Duration) -> Result<Vec<Holder>> {
+    let folder = directory.join(LOCKS);
+    let clock = Clock::of(&folder);
     let holder = |entry: Entry| Holder {
         shard: entry.shard,
-        is_running: entry.is_running(takeover_after),
+        is_running: entry.is_running(takeover_after, &clock),
         host: entry.content.process.host,
         pid: entry.content.process.pid,
         since_unix_seconds: entry.content.since_unix_seconds,
@@ -190,7 +207,8 @@ impl Lock {
         let folder = directory.join(LOCKS);
         fs::create_dir_all(&folder).map_err(Error::io("create the directory", &folder))?;
         let refuse_foreign = |entries: &[Entry]| {
-            let foreign = |entry: &&Entry| entry.shard.count != shard.count && entry.is_running(takeover_after);
+            let clock = Clock::of(&folder);
+            let foreign = |entry: &&Entry| entry.shard.count != shard.count && entry.is_running(takeover_after, &clock);
             let expected = || format!("no process on a shard of another division than {shard}");
             entries.iter().find(foreign).map_or(Ok(()), |other| Err(refusal(other, expected())))
         };
@@ -228,7 +246,7 @@ impl Lock {
         };
         let path = folder.join(format!("{}.{generation}", shard.file_name()));
         let attempt = || -> io::Result<bool> {
-            let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+            let mut beside = files::beside(folder)?;
             beside.write_all(&json(&content))?;
             beside.as_file().sync_all()?;
             match fs::hard_link(beside.path(), &path) {
@@ -274,7 +292,9 @@ impl Lock {
         content.advance = advance;
         // On a full disk the new time of the file is a sign of life too.
         if files::replace_on(&RealDisk, &self.path, &[&json(&content)]).is_err() {
-            let _ = File::options().append(true).open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
+            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }; // by the clock of the file's system
+            let times = Timestamps { last_access: now, last_modification: now };
+            let _ = File::options().append(true).open(&self.path).map(|file| futimens(file, &times));
         }
         true
     }
@@ -324,8 +344,7 @@ fn wait_for_death(entry: &Entry, takeover_after: Duration, stop: &AtomicBool, sa
             return Err(Error::Interrupted);
         }
         thread::sleep(Duration::from_millis(100).min(takeover_after));
-        if read(&entry.path).is_some_and(|now| now.content != entry.content || now.age + started.elapsed() < entry.age)
-        {
+        if read(&entry.path).is_some_and(|now| now.content != entry.content || now.modified != entry.modified) {
             let released = read(&entry.path).is_some_and(|now| now.content.released);
             return if released { Ok(()) } else { Err(refusal()) };
         }
@@ -391,6 +410,26 @@ mod tests {
         let started = Instant::now();
         assert!(take(directory.path(), "1/1").is_ok());
         assert!(started.elapsed() >= AFTER);
+    }
+
+    #[test]
+    fn a_lock_of_another_machine_that_is_dated_in_the_future_keeps_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        held_by(directory.path(), |process| process.machine = "another".to_owned());
+        let path = entries(directory.path()).unwrap()[0].path.clone();
+        let date = |date| File::options().append(true).open(&path).unwrap().set_modified(date).unwrap();
+        date(SystemTime::now() + Duration::from_secs(3600));
+        assert!(!holders(directory.path(), AFTER).unwrap()[0].is_running);
+        assert!(take(directory.path(), "1/2").is_ok(), "its division is over");
+        date(SystemTime::now());
+        assert!(holders(directory.path(), Duration::from_secs(60)).unwrap()[0].is_running);
+    }
+
+    #[test]
+    fn a_lock_that_does_not_say_when_its_process_started_is_judged_by_its_renewals() {
+        let directory = tempfile::tempdir().unwrap();
+        held_by(directory.path(), |process| process.started = 0);
+        assert!(holders(directory.path(), Duration::from_secs(60)).unwrap()[0].is_running);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! end, so the plan tries several widths, predicts when the last worker would be done, and takes the best.
 
 use std::collections::BTreeMap;
-use std::fs;
 
+use crate::machine;
 use crate::model::Hyperparameters;
 use crate::model::hyperparameters::CohortKey;
 
@@ -84,31 +84,15 @@ pub fn makespan(costs: impl Iterator<Item = f64>, workers: usize) -> f64 {
     busy_until.into_iter().fold(0.0, f64::max)
 }
 
-/// Bytes of first-layer weights that stay in the caches of one core: its second-level cache and its share of the third.
+/// Bytes of first-layer weights that stay in the caches of one core of this machine.
 pub fn weight_bytes_of_this_machine() -> usize {
-    let cache = |index: usize, file: &str| {
-        fs::read_to_string(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{file}")).ok()
-    };
-    let bytes = |index| -> Option<usize> {
-        cache(index, "size")?.trim().strip_suffix('K')?.parse::<usize>().ok().map(|kib| kib * 1024)
-    };
-    let share = bytes(3).zip(cache(3, "shared_cpu_list")).map_or(0, |(bytes, list)| bytes / cores_in(&list).max(1));
-    (bytes(2).unwrap_or(0) + share).clamp(WEIGHT_BYTES[0], WEIGHT_BYTES[1])
+    machine::cache_bytes_of_a_core().clamp(WEIGHT_BYTES[0], WEIGHT_BYTES[1])
 }
 
 /// Hidden units of the widest cohort of trials with the minibatches of `trial`, where weights may take up to `weight_bytes`.
 pub fn most_units(trial: &Hyperparameters, inputs: usize, weight_bytes: usize) -> usize {
     let of_rows = (trial.batch_size * WEIGHT_BYTES_OF_ROW).max(WEIGHT_BYTES_OF_FEW_ROWS);
     weight_bytes.min(of_rows) / (inputs * trial.precision.bytes())
-}
-
-/// How many cores a list such as `0-3,8` names.
-fn cores_in(list: &str) -> usize {
-    let count = |part: &str| match part.split_once('-') {
-        Some((first, last)) => Some(last.parse::<usize>().ok()? - first.parse::<usize>().ok()? + 1),
-        None => part.parse::<usize>().ok().map(|_| 1),
-    };
-    list.trim().split(',').filter_map(count).sum()
 }
 
 /// The positions of trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
@@ -212,11 +196,6 @@ mod tests {
     #[test]
     fn no_trials_need_no_cohorts() {
         assert_eq!(plan(&[], limits(4)), []);
-    }
-
-    #[test]
-    fn a_list_of_cores_is_counted() {
-        assert_eq!([cores_in("0-3,8\n"), cores_in("0"), cores_in("")], [5, 1, 0]);
     }
 
     fn trial() -> impl Strategy<Value = Hyperparameters> {

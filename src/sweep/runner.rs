@@ -8,7 +8,7 @@ use super::checkpoints::{self, Checkpoints};
 use super::helpers;
 use super::job::{CohortJob, Job, Site};
 use super::space::Trial;
-use super::workers::{Keep, Workers};
+use super::workers::{Keep, Need, Workers};
 use crate::error::{Error, Result};
 use crate::train::Outcome;
 use crate::{files, processes};
@@ -55,7 +55,8 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result
     } else {
         let next = AtomicUsize::new(0);
         let next = || job.cohorts.get(next.fetch_add(1, Ordering::Relaxed));
-        Workers::run(site, workers, Keep::Records { best: job.best.clone() }, &counting, &|workers| {
+        let keep = Keep::Records { best: job.best.clone() };
+        Workers::run(site, Need { workers, bytes: job.bytes() as u64 }, keep, &counting, &|workers| {
             while let Some(cohort) = next().filter(|_| !workers.leave_off()) {
                 workers.train(cohort);
             }
@@ -75,7 +76,8 @@ fn train_again(site: Site<'_>, lost: &Lost<'_>, watcher: &dyn Watcher) -> Result
     let work = cohort.work(site.data.inputs());
     watcher.more_work(work, &format!("the model of the best trial, {}, is not here: training it once more", trial.id));
     let trained = Mutex::new(None);
-    Workers::run(site, 1, Keep::Model(&trained), watcher, &|workers| workers.train(&cohort))?;
+    let need = Need { workers: 1, bytes: cohort.bytes(site.data.inputs()) as u64 };
+    Workers::run(site, need, Keep::Model(&trained), watcher, &|workers| workers.train(&cohort))?;
     let trained = trained.into_inner().unwrap_or_else(PoisonError::into_inner);
     let Some(outcome) = trained else { return if site.is_asked_to_stop() { Err(Error::Interrupted) } else { Ok(()) } };
     if outcome.val_accuracy != record.outcome.val_accuracy || outcome.final_loss != record.outcome.final_loss {

@@ -10,17 +10,17 @@ use std::time::Instant;
 use super::best;
 use super::checkpoints::Slots;
 use super::job::{CohortJob, Site};
-use super::journal::{self, Journal, Record, better_first};
+use super::journal::{Journal, Record, better_first};
 use super::plan;
 use super::runner::Watcher;
 use super::space::Trial;
 use crate::data::Dataset;
-use crate::error::{Complaint, Error, Result};
+use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{CheckedHyperparameters, Hyperparameters};
 use crate::real::{Precision, Real};
 use crate::train::{self, Detail, Ended, Next, Observer, Outcome, State};
-use crate::{blas, version};
+use crate::{blas, limits, machine, version};
 
 /// What is kept of the trials that end.
 pub enum Keep<'a> {
@@ -31,6 +31,15 @@ pub enum Keep<'a> {
     },
     /// The model, as that of the best trial, which has a record already; and how this training ended.
     Model(&'a Mutex<Option<Outcome>>),
+}
+
+/// What the workers of a process need.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Their number.
+    pub workers: usize,
+    /// Bytes of the cohorts that they train at the same time, at the most.
+    pub bytes: u64,
 }
 
 /// The workers of a process, and what they share.
@@ -50,17 +59,18 @@ struct Writing<'a> {
 }
 
 impl<'a> Workers<'a> {
-    /// Runs `worker` on `count` threads.
+    /// Runs `worker` on as many threads as `need` says.
     ///
     /// # Errors
-    /// Threads cannot be started, or something could not be written.
+    /// A limit of the machine leaves less than they need, threads cannot be started, or something could not be written.
     pub fn run(
         site: Site<'a>,
-        count: usize,
+        need: Need,
         keep: Keep<'a>,
         watcher: &'a dyn Watcher,
         worker: &(dyn Fn(&Self) + Sync),
     ) -> Result<()> {
+        limits::foresee_workers(need.workers, need.bytes)?;
         best::file(site).parent().map_or(Ok(()), files::create_output_directory)?;
         let journal = match keep {
             Keep::Records { .. } => Some(Journal::create(site.disk, site.directory, site.shard)?),
@@ -68,11 +78,9 @@ impl<'a> Workers<'a> {
         };
         let writing = Mutex::new(Writing { journal, keep, error: None });
         let workers = Self { site, watcher, broken: AtomicBool::new(false), writing };
+        let count = need.workers;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
-        let pool = pool.build().map_err(|error| {
-            let remedy = "ask for fewer with --workers";
-            Error::Content(Complaint::new("workers", format!("{count} threads"), error.to_string(), remedy))
-        })?;
+        let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {count} workers"), &error))?;
         pool.scope(|scope| {
             for _ in 0..count {
                 scope.spawn(|_| {
@@ -277,8 +285,8 @@ fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>)
         error: error.map(str::to_owned),
         hyperparameters: (*trial.hyperparameters).clone(),
         train_seconds: end.train_seconds,
-        ended_unix_seconds: journal::unix_seconds(),
-        host: journal::host(),
+        ended_unix_seconds: machine::unix_seconds(),
+        host: machine::host(),
         program: version::program(),
         results_version: version::RESULTS_VERSION,
         kernel: site.kernel.to_owned(),
