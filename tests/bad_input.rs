@@ -237,13 +237,13 @@ fn an_output_directory_that_holds_another_sweep() {
 }
 
 #[test]
-fn an_output_directory_that_holds_another_model() {
+fn an_output_directory_of_another_training() {
     let place = Place::new();
     let out = text(&place.path("out"));
     place.train(&[&TRAIN[..], &["--out", &out]].concat()).json(0);
     place
         .train(&[&TRAIN[..], &["--out", &out, "--seed", "9"]].concat())
-        .refused(2, &["out", "the model of another trial"]);
+        .refused(2, &["out", "the same training", "seed was 0, now 9"]);
     place.train(&[&TRAIN[..], &["--out", &out]].concat()).json(0);
 }
 

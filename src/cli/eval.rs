@@ -13,7 +13,7 @@ use crate::limits;
 use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
 use crate::numbers;
 use crate::real::Real;
-use crate::sweep::best::BEST_MODEL;
+use crate::sweep::layout::{BEST_MODEL, MODEL};
 use crate::train;
 
 /// Flags of `eval`.
@@ -176,14 +176,14 @@ fn model_file(path: &Path) -> Result<PathBuf> {
 }
 
 fn model_in(directory: &Path) -> Result<PathBuf> {
-    for file in [super::train::MODEL, BEST_MODEL].map(|name| directory.join(name)) {
+    for file in [MODEL, BEST_MODEL].map(|name| directory.join(name)) {
         match file.metadata() {
             Ok(_) => return Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io("read the model", &file)(error)),
         }
     }
-    let expected = format!("{} or {BEST_MODEL} in it", super::train::MODEL);
+    let expected = format!("{MODEL} or {BEST_MODEL} in it");
     let remedy = "give a model file, or a directory that `train --out` or `sweep` wrote";
     Err(Error::content(directory, expected, "neither", remedy))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::train::{HISTORY_PICTURE, WEIGHTS_PICTURE, headline};
+use super::train::headline;
 use super::{DataDirectory, initialise_blas, print, print_json, say};
 use crate::data::Dataset;
 use crate::data::cifar::Format;
@@ -19,6 +19,7 @@ use crate::replay::published::{self, RELATIVE_TOLERANCE};
 use crate::replay::{Cifar, Line, Toy, cifar};
 use crate::report::progress::Progress;
 use crate::report::{plots, weights};
+use crate::sweep::layout::{HISTORY_PICTURE, WEIGHTS_PICTURE};
 
 /// Flags of `replay`.
 #[derive(Debug, clap::Args)]

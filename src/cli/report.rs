@@ -1,5 +1,6 @@
 //! `mlpgrid report`: what a sweep's directory holds, merged.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use super::{print_json, say};
 use crate::error::Result;
 use crate::report::leaderboard;
 use crate::sweep::journal::{Results, better_first};
+use crate::sweep::layout::LEADERBOARD;
 use crate::sweep::lock::{self, DEAD_AFTER};
 use crate::sweep::space::Trial;
 use crate::sweep::{best, directory};
@@ -15,8 +17,6 @@ use crate::train::Status;
 
 /// Rows of the table at the end.
 pub const TABLE_ROWS: usize = 10;
-/// File name of the leaderboard.
-const LEADERBOARD: &str = "leaderboard.csv";
 /// How often the leaderboard is written again because records came meanwhile.
 const ATTEMPTS: usize = 10;
 
@@ -48,6 +48,8 @@ pub struct Summary {
     pub best_val_accuracy: Option<f64>,
     /// The complete trial that validation ranks first.
     pub best_trial: Option<String>,
+    /// The BLAS kernels that computed the results, and how many trials each.
+    pub kernels: BTreeMap<String, usize>,
 }
 
 impl Summary {
@@ -65,6 +67,7 @@ impl Summary {
             missing: trials.len() - records.len(),
             best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
             best_trial: best.map(|record| record.trial.clone()),
+            kernels: results.kernels(trials),
         }
     }
 
@@ -72,6 +75,18 @@ impl Summary {
     pub fn exit_code(&self) -> u8 {
         if self.failed > 0 { 3 } else { 0 }
     }
+}
+
+/// A warning where results come from several BLAS kernels: they differ in the last bits, so the ranking is no machine's own.
+pub fn kernels_warning(kernels: &BTreeMap<String, usize>) -> Option<String> {
+    let counts: Vec<String> = kernels.iter().map(|(kernel, trials)| format!("{kernel}: {trials} trials")).collect();
+    (counts.len() > 1).then(|| {
+        format!(
+            "warning: the results are from several BLAS kernels ({}), which differ in the last bits, so no single machine gives this \
+             leaderboard to the byte; run every shard with the same OPENBLAS_CORETYPE if that matters",
+            counts.join(", ")
+        )
+    })
 }
 
 /// Writes the leaderboard and the best model of everything that any process recorded here, and prints one JSON object. The code is
@@ -114,6 +129,8 @@ pub fn publish(command: &str, directory: &Path, trials: &[Trial], mut results: R
     if !best_is_here? {
         say("warning: the model of the best trial is not here; run the sweep again: it trains that trial once more");
     }
+    let summary = Summary::of(trials, &results);
+    kernels_warning(&summary.kernels).iter().for_each(|warning| say(warning));
     say(&format!("{command}: {} of {} trials are in {}", rows.len(), trials.len(), path.display()));
-    Ok(Summary::of(trials, &results))
+    Ok(summary)
 }

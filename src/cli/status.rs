@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::report::Summary;
+use super::report::{Summary, kernels_warning};
 use super::{percent, print, print_json, say};
 use crate::error::Result;
 use crate::sweep::checkpoints::Checkpoints;
@@ -93,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         seconds_left,
         damaged_records: damage.len(),
     };
+    kernels_warning(&report.summary.kernels).iter().for_each(|warning| say(warning));
     if arguments.json {
         print_json(&report)?;
     } else {

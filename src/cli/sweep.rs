@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -15,9 +13,8 @@ use super::{
     DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, this_program, warn_of_memory,
     warn_of_workers,
 };
-use crate::error::{Complaint, Error, Result};
+use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
-use crate::limits;
 use crate::machine::available_cores;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
@@ -27,15 +24,13 @@ use crate::sweep::cluster;
 use crate::sweep::directory::{self, Claim, Standing};
 use crate::sweep::job::{Job, Site};
 use crate::sweep::journal::{self, Results, better_first};
+use crate::sweep::layout::ENVIRONMENT;
 use crate::sweep::lock::{self, Advance, Lock};
 use crate::sweep::plan;
 use crate::sweep::runner::{self, Watcher};
 use crate::sweep::shard::Shard;
 use crate::sweep::space::{Space, Trial};
 use crate::train::{Outcome, Status};
-
-/// The longest time between two renewals of a lock.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// Flags of `sweep`.
 #[derive(Debug, clap::Args)]
@@ -169,7 +164,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
 
     let Claim { trials, standing } = directory::claim(directory, &resolved, trials, arguments.extend)?;
-    let lock = Lock::take(directory, shard, takeover_after, &stop, &say)?;
+    let lock = Lock::take(directory, shard, takeover_after, &stop, &|line| say(&format!("sweep: {line}")))?;
     let is_alone =
         lock::holders(directory, takeover_after)?.iter().all(|other| other.shard == shard || !other.is_running);
     if let Standing::Extends(added) = standing {
@@ -194,12 +189,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     tell_plan(&job, site, trials.len(), &blas.version);
     checkpoints.tell_unusable(&site.made(), &job.missing).iter().for_each(|line| say(&format!("warning: {line}")));
     if !job.missing.is_empty() {
-        Environment::of(&blas).with(&data, workers).write(&directory.join("environment.json"))?;
+        let mut kernels = before.kernels(&trials);
+        *kernels.entry(blas.kernel.clone()).or_default() += job.missing.len();
+        report::kernels_warning(&kernels).iter().for_each(|warning| say(warning));
+        Environment::of(&blas).with(&data, workers).write(&directory.join(ENVIRONMENT))?;
     }
 
     let display = Display::new(&job, &data);
     let started = Instant::now();
-    let outcome = while_renewing(&lock, &display, takeover_after, &stop, || runner::run(site, &job, &display));
+    let work = || runner::run(site, &job, &display);
+    let outcome = lock.while_held(takeover_after, &stop, &|| display.advance(), work);
     let train_seconds = started.elapsed().as_secs_f64();
     display.progress.finish();
 
@@ -250,41 +249,6 @@ fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
         );
     }
     warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
-}
-
-/// Runs `work` and renews the lock beside it; a process that lost its lock stops.
-fn while_renewing(
-    lock: &Lock,
-    display: &Display<'_>,
-    takeover_after: Duration,
-    stop: &AtomicBool,
-    work: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    let (end, ended) = mpsc::channel::<()>();
-    let lost = AtomicBool::new(false);
-    let outcome = thread::scope(|scope| {
-        let renew = || {
-            let ended = ended; // moved here, so that it goes when this thread does
-            // Renewed at once, so that others see what there is to do.
-            while lock.renew(display.advance()) {
-                if ended.recv_timeout(RENEW_EVERY.min(takeover_after / 4)) != Err(mpsc::RecvTimeoutError::Timeout) {
-                    return;
-                }
-            }
-            lost.store(true, Ordering::Relaxed);
-            stop.store(true, Ordering::Relaxed);
-        };
-        let renewing = thread::Builder::new().name("lock".to_owned()).spawn_scoped(scope, renew);
-        let outcome = renewing.map_err(|error| limits::no_thread("to renew the lock", &error)).and_then(|_| work());
-        drop(end);
-        outcome
-    });
-    if lost.load(Ordering::Relaxed) {
-        let found = "that another process took over, as if this one were dead";
-        let complaint = Complaint::new("lock", "to hold it until the end", found, "let that process finish");
-        return Err(Error::Content(complaint));
-    }
-    outcome
 }
 
 /// Shows what the workers do.

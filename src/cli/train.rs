@@ -12,7 +12,7 @@ use super::{DataDirectory, duration, initialise_blas, percent, print_json, say, 
 use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
-use crate::files::{self, RealDisk};
+use crate::files::RealDisk;
 use crate::limits;
 use crate::model::checkpoint::{Provenance, SavedModel};
 use crate::model::{Hyperparameters, TwoLayerNet};
@@ -22,19 +22,14 @@ use crate::report::history::{self, LossPoint};
 use crate::report::progress::Progress;
 use crate::report::{plots, weights};
 use crate::signals;
-use crate::sweep::checkpoints::{self, CHECKPOINTS, Checkpoints, Made, Slots};
+use crate::sweep::checkpoints::{self, Checkpoints, Made, Slots};
+use crate::sweep::directory;
+use crate::sweep::layout::{ENVIRONMENT, HISTORY, HISTORY_PICTURE, MODEL, WEIGHTS_PICTURE};
+use crate::sweep::lock::{Advance, DEAD_AFTER, Lock};
 use crate::sweep::shard::Shard;
-use crate::sweep::space::Trial;
+use crate::sweep::space::{Resolved, Trial};
 use crate::train::{self, Detail, Ended, EpochPoint, Next, Observer, Outcome, State, Status};
 use crate::version;
-
-/// File name of the model in the output directory.
-pub const MODEL: &str = "model.safetensors";
-
-/// File name of the picture of loss and accuracy.
-pub const HISTORY_PICTURE: &str = "history.png";
-/// File name of the picture of the first layer.
-pub const WEIGHTS_PICTURE: &str = "weights.png";
 
 /// Flags of `train`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +38,7 @@ pub struct Arguments {
     data: DataDirectory,
     #[command(flatten)]
     config: DataConfig,
-    /// Directory for history.csv, model.safetensors, environment.json and the pictures history.png (loss and accuracy) and
+    /// Directory for train.toml (the configuration), history.csv, model.safetensors, environment.json and the pictures history.png (loss and accuracy) and
     /// weights.png (what each hidden unit looks for); without it nothing is kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -86,18 +81,22 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let data = arguments.data.load(&arguments.config)?;
     let train_rows = data.rows(Split::Train).len();
     let trial = Trial::new(arguments.hyperparameters.clone().check(train_rows)?, &data.fingerprint);
-    if let Some(directory) = &arguments.out {
-        claim(directory, &trial)?;
-    }
     let site = Site { data: &data, blas: &blas, trial: &trial };
-    let keeper = match (&arguments.out, stop) {
-        (Some(directory), Some(stop)) => Some(Keeper::new(&site, directory, checkpoint_every, stop)?),
-        _ => None,
-    };
-    match trial.hyperparameters.precision {
+    let train = |keeper| match trial.hyperparameters.precision {
         Precision::F32 => site.train::<f32>(arguments, keeper),
         Precision::F64 => site.train::<f64>(arguments, keeper),
-    }
+    };
+    let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return train(None) };
+    directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
+    let lock = Lock::take(directory, Shard::WHOLE, DEAD_AFTER, &stop, &|line| say(&format!("train: {line}")))?;
+    let keeper = Keeper::new(&site, directory, checkpoint_every, Arc::clone(&stop))?;
+    let advance = || Advance { trials: 1, ..Advance::default() };
+    let mut code = 0;
+    lock.while_held(DEAD_AFTER, &stop, &advance, || {
+        code = train(Some(keeper))?;
+        Ok(())
+    })?;
+    Ok(code)
 }
 
 /// What one training needs.
@@ -136,7 +135,7 @@ impl Site<'_> {
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
         if let Some(directory) = &arguments.out {
             self.keep(directory, &recorder.losses, &ending)?;
-            let _ = fs::remove_dir_all(directory.join(CHECKPOINTS)); // what stays is not gone on from: it is over
+            recorder.keeper.iter().for_each(Keeper::remove);
         }
         tell(&ending, test_accuracy, arguments.out.as_deref());
         let outcome = ending.outcome;
@@ -158,10 +157,10 @@ impl Site<'_> {
     fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ended<T>) -> Result<()> {
         let Self { data, blas, trial } = self;
         let curve = &ending.outcome.curve;
-        history::write(&directory.join("history.csv"), losses, curve)?;
+        history::write(&directory.join(HISTORY), losses, curve)?;
         let headline = headline(&trial.hyperparameters, &ending.outcome);
         plots::history(&headline, losses, curve).write(&directory.join(HISTORY_PICTURE))?;
-        Environment::of(blas).with(data, 1).write(&directory.join("environment.json"))?;
+        Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
         weights::grid(network.w1.view()).write(&directory.join(WEIGHTS_PICTURE))?;
         let provenance = Provenance {
@@ -185,26 +184,6 @@ pub fn headline(hyperparameters: &Hyperparameters, outcome: &Outcome) -> String 
         (None, at) => format!("diverged at iteration {}", at.unwrap_or_default()),
     };
     format!("{hidden} hidden units, learning rate {learning_rate}, l2 {l2}: {end}")
-}
-
-/// Makes the output directory, unless it holds the model of another trial.
-fn claim(directory: &Path, trial: &Trial) -> Result<()> {
-    files::create_output_directory(directory)?;
-    let file = directory.join(MODEL);
-    if !file.exists() {
-        return Ok(());
-    }
-    let held = SavedModel::<f32>::read(&file)?.provenance.trial;
-    if held == trial.id {
-        return Ok(());
-    }
-    let found = format!("the model of another trial ({held}; this one is {})", trial.id);
-    Err(Error::usage(
-        directory.display(),
-        "an empty directory, or this trial's own",
-        found,
-        "choose another --out, or remove what is there",
-    ))
 }
 
 fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Path>) {
@@ -256,7 +235,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn losses_file(&self) -> PathBuf {
-        checkpoints::folder(self.directory, Shard::WHOLE).join("history.csv")
+        checkpoints::folder(self.directory, Shard::WHOLE).join(HISTORY)
     }
 
     /// The state and the losses before it, if they are there.
@@ -270,6 +249,13 @@ impl<'a> Keeper<'a> {
         losses.truncate(from.iteration);
         // The losses are written first, so there are as many, unless somebody meddled.
         if losses.len() < from.iteration { Ok(None) } else { from.load().map(|state| Some((state, losses))) }
+    }
+
+    /// Removes what it kept: the training is over.
+    fn remove(&self) {
+        self.slots.remove();
+        let _ = fs::remove_file(self.losses_file());
+        checkpoints::remove_folder(self.directory, Shard::WHOLE);
     }
 
     fn next(&self) -> Next {

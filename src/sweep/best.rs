@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::job::Site;
 use super::journal::{Record, Results, better_first};
+use super::layout::{BEST_MODEL, BEST_OF_SHARDS, MODELS};
 use super::shard::Shard;
 use super::space::Trial;
 use crate::error::{Error, Result};
@@ -15,25 +16,18 @@ use crate::real::Real;
 use crate::train::{Outcome, Status};
 use crate::version;
 
-/// File name of the sweep's best model.
-pub const BEST_MODEL: &str = "best.safetensors";
-/// Folder of every trial's model, if all are kept.
-pub const MODELS: &str = "models";
-/// Folder of the best models of shards.
-const OF_SHARDS: &str = "best";
-
 /// Where the best model of a shard is.
 pub fn path(directory: &Path, shard: Shard) -> PathBuf {
     match shard {
         Shard::WHOLE => directory.join(BEST_MODEL),
-        _ => directory.join(OF_SHARDS).join(format!("{}.safetensors", shard.file_name())),
+        _ => directory.join(BEST_OF_SHARDS).join(format!("{}.safetensors", shard.file_name())),
     }
 }
 
 /// Where the process that trains at `site` keeps the best model.
 pub fn file(site: Site<'_>) -> PathBuf {
     let Some(process) = site.process else { return path(site.directory, site.shard) };
-    site.directory.join(OF_SHARDS).join(format!("{}{process}.safetensors", of_processes(site.shard)))
+    site.directory.join(BEST_OF_SHARDS).join(format!("{}{process}.safetensors", of_processes(site.shard)))
 }
 
 /// What the names of the best models of the further processes of a shard begin with.
@@ -97,13 +91,13 @@ pub fn lost<'a>(site: Site<'_>, trials: &[&'a Trial]) -> Result<Option<Lost<'a>>
 /// # Errors
 /// The folder cannot be listed.
 pub fn remove_of_processes(site: Site<'_>) -> Result<()> {
-    for path in files::with_extension(&site.directory.join(OF_SHARDS), "safetensors")? {
+    for path in files::with_extension(&site.directory.join(BEST_OF_SHARDS), "safetensors")? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.starts_with(&of_processes(site.shard)) {
             drop(fs::remove_file(path)); // it takes room, no more
         }
     }
-    drop(fs::remove_dir(site.directory.join(OF_SHARDS))); // where nothing else is in it
+    drop(fs::remove_dir(site.directory.join(BEST_OF_SHARDS))); // where nothing else is in it
     Ok(())
 }
 
@@ -121,7 +115,7 @@ fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
     if is_of_trial(path) {
         return Ok(true);
     }
-    let mut places = files::with_extension(&directory.join(OF_SHARDS), "safetensors")?;
+    let mut places = files::with_extension(&directory.join(BEST_OF_SHARDS), "safetensors")?;
     places.extend([self::path(directory, Shard::WHOLE), kept(directory, &trial.id)]);
     let Some(place) = places.into_iter().find(|place| is_of_trial(place)) else { return Ok(false) };
     let bytes = fs::read(&place).map_err(Error::io("read the model", &place))?;

@@ -17,6 +17,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::layout::CHECKPOINTS;
 use super::shard::Shard;
 use super::space::Trial;
 use crate::error::{Error, Result};
@@ -27,8 +28,6 @@ use crate::real::{Precision, Real};
 use crate::train::{MemberState, SoFar, State};
 use crate::version;
 
-/// Folder of the checkpoints in a sweep's directory.
-pub const CHECKPOINTS: &str = "checkpoints";
 const EXTENSION: &str = "checkpoint";
 /// What a file begins with; the checksum follows.
 const MAGIC: &str = "mlpgrid checkpoint 1 ";
@@ -133,6 +132,11 @@ pub fn prepare(directory: &Path, shard: Shard) -> Result<()> {
     files::create_output_directory(&folder)?;
     files::remove_leftovers(&folder, Duration::ZERO); // the shard is locked
     Ok(())
+}
+
+/// Removes the folder of a shard's checkpoints, where nothing is in it any more.
+pub fn remove_folder(directory: &Path, shard: Shard) {
+    let _ = fs::remove_dir(folder(directory, shard)).and_then(|()| fs::remove_dir(directory.join(CHECKPOINTS)));
 }
 
 /// A checkpoint that training can go on from.

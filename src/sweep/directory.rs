@@ -1,16 +1,15 @@
-//! A sweep's directory: whose it is.
+//! A directory of `sweep` or `train`: whose it is.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::journal::RESULTS;
+use super::checkpoints::Checkpoints;
+use super::layout::{MODEL, OF_SWEEP, OF_TRAINING, RESULTS, SWEEP_FILE, TRAINING_FILE};
 use super::space::{Resolved, Trial};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::model::checkpoint::SavedModel;
 use crate::version;
-
-/// File name of the resolved sweep file in the directory.
-pub const SWEEP_FILE: &str = "sweep.toml";
 
 /// How a sweep and a directory stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +43,7 @@ pub fn check(directory: &Path, resolved: &Resolved, trials: Vec<Trial>, may_exte
             let expected = "the sweep file that the results belong to";
             return Err(Error::content(&path, expected, "no such file", "restore it, or choose another --out"));
         }
+        refuse_others(directory, "sweep", TRAINING_FILE, &OF_SWEEP)?;
         return Ok(Claim { trials, standing: Standing::New });
     }
     let before = read(directory)?;
@@ -83,6 +83,51 @@ pub fn claim(directory: &Path, resolved: &Resolved, trials: Vec<Trial>, may_exte
     // Of processes that begin at the same moment one writes the file, and the others take its order.
     files::create(&directory.join(SWEEP_FILE), text(resolved).as_bytes())?;
     check(directory, resolved, claim.trials, may_extend)
+}
+
+/// Makes `directory` that of the training of `trial`, which `resolved` describes: writes its configuration, or checks that the one that is
+/// there says the same.
+///
+/// # Errors
+/// The directory cannot be written; or it is a sweep's or another training's, or has files that would be replaced.
+pub fn claim_training(directory: &Path, resolved: &Resolved, trial: &Trial) -> Result<()> {
+    files::create_output_directory(directory)?;
+    let path = directory.join(TRAINING_FILE);
+    if !path.exists() {
+        // Earlier programs left no configuration beside a model or a checkpoint, but these name their trial.
+        if !is_of(directory, trial)? {
+            refuse_others(directory, "train", SWEEP_FILE, &OF_TRAINING)?;
+        }
+        let head = format!("# A training as mlpgrid {} resolved it: every default spelled out.", version::VERSION);
+        files::create(&path, format!("{head}\n\n{}", resolved.to_toml()).as_bytes())?;
+    }
+    let differences = Resolved::read(&path)?.differences(resolved);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let remedy = "choose another --out, give the flags that this directory was made with, or remove it";
+    Err(Error::usage(directory.display(), "the same training as before", differences.join("; "), remedy))
+}
+
+/// Whether the model or a checkpoint in `directory` is of this trial.
+fn is_of(directory: &Path, trial: &Trial) -> Result<bool> {
+    let is_model_of =
+        SavedModel::<f32>::read(&directory.join(MODEL)).is_ok_and(|model| model.provenance.trial == trial.id);
+    Ok(is_model_of || Checkpoints::find(directory)?.trials().contains(trial.id.as_str()))
+}
+
+/// Refuses a directory of the other command, and files of the names in `written` that this one did not write.
+fn refuse_others(directory: &Path, command: &str, other_file: &str, written: &[&str]) -> Result<()> {
+    let is_there = |name: &&&str| directory.join(name).symlink_metadata().is_ok();
+    let (found, remedy) = if is_there(&&other_file) {
+        (format!("{other_file}: it is one of another command"), "choose another --out")
+    } else if let Some(name) = written.iter().find(is_there) {
+        (format!("{name}, which `{command}` did not write"), "choose another --out, or move it away")
+    } else {
+        return Ok(());
+    };
+    let expected = format!("a directory that is empty or an earlier one of `{command}`");
+    Err(Error::usage(directory.display(), expected, found, remedy))
 }
 
 /// Writes the resolved sweep file.

@@ -5,7 +5,7 @@
 //! shard cuts it off, says so, and its trial is trained again. Files are numbered: of two records of a trial, the one in the file of
 //! the higher number counts, and in one file the later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::layout::RESULTS;
 use super::shard::Shard;
+use super::space::Trial;
 use crate::error::{Error, Result};
 use crate::files::{self, Disk};
 use crate::machine::host;
@@ -51,8 +53,6 @@ pub struct Record {
     pub data_fingerprint: String,
 }
 
-/// Folder of the results in a sweep's directory.
-pub const RESULTS: &str = "results";
 const EXTENSION: &str = "jsonl";
 /// What stands before the checksum of a line.
 const CHECKSUM: &str = ",\"checksum\":\"";
@@ -123,6 +123,15 @@ impl Results {
                 }
             }
         }
+    }
+
+    /// How many of the recorded ones among `trials` were computed with each BLAS kernel.
+    pub fn kernels(&self, trials: &[Trial]) -> BTreeMap<String, usize> {
+        let mut kernels = BTreeMap::new();
+        for record in trials.iter().filter_map(|trial| self.records.get(&trial.id)) {
+            *kernels.entry(record.kernel.clone()).or_default() += 1;
+        }
+        kernels
     }
 
     /// What is to be told of the damage. Where others are writing, half a record is no damage.

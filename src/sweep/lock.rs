@@ -13,23 +13,23 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use serde::{Deserialize, Serialize};
 
+use super::layout::LOCKS;
 use super::shard::Shard;
 use crate::error::{Complaint, Error, Result};
 use crate::files::{self, RealDisk, sync_directory};
+use crate::limits;
 use crate::machine::{Seen, boot_and_namespace, host, process, unix_seconds};
 
 /// A lock of another machine that was not renewed for so long is a dead process's, unless somebody asks for more patience.
 pub const DEAD_AFTER: Duration = Duration::from_secs(45);
-/// Folder of the locks in a sweep's directory.
-const LOCKS: &str = "locks";
 
 /// A process, told from any other on any machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,7 +223,7 @@ impl Lock {
             if let Some(lock) = Self::create(&folder, shard, generation)? {
                 if let Some(last) = last {
                     if !last.content.released {
-                        say(&format!("sweep: took over shard {shard}: {} is gone", named(&last)));
+                        say(&format!("took over shard {shard}: {} is gone", named(&last)));
                     }
                     let _ = fs::remove_file(last.path); // a lower generation counts for nothing
                 }
@@ -300,6 +300,49 @@ impl Lock {
     }
 }
 
+/// The longest time between two renewals of a lock.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+impl Lock {
+    /// Runs `work` and renews the lock beside it; `advance` reports how far that is. A process that lost its lock is asked to `stop`.
+    ///
+    /// # Errors
+    /// As `work`; or no thread can be started to renew the lock, or the lock was lost.
+    pub fn while_held(
+        &self,
+        takeover_after: Duration,
+        stop: &AtomicBool,
+        advance: &(dyn Fn() -> Advance + Sync),
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let (end, ended) = mpsc::channel::<()>();
+        let lost = AtomicBool::new(false);
+        let outcome = thread::scope(|scope| {
+            let renew = || {
+                let ended = ended; // moved here, so that it goes when this thread does
+                // Renewed at once, so that others see what there is to do.
+                while self.renew(advance()) {
+                    if ended.recv_timeout(RENEW_EVERY.min(takeover_after / 4)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                }
+                lost.store(true, Ordering::Relaxed);
+                stop.store(true, Ordering::Relaxed);
+            };
+            let renewing = thread::Builder::new().name("lock".to_owned()).spawn_scoped(scope, renew);
+            let outcome = renewing.map_err(|error| limits::no_thread("to renew the lock", &error)).and_then(|_| work());
+            drop(end);
+            outcome
+        });
+        if lost.load(Ordering::Relaxed) {
+            let found = "that another process took over, as if this one were dead";
+            let complaint = Complaint::new("lock", "to hold it until the end", found, "let that process finish");
+            return Err(Error::Content(complaint));
+        }
+        outcome
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         if !self.is_mine() {
@@ -337,7 +380,7 @@ fn wait_for_death(entry: &Entry, takeover_after: Duration, stop: &AtomicBool, sa
         Some(false) => return Ok(()),
         None => {}
     }
-    say(&format!("sweep: watching for {} s whether {} still renews its lock", takeover_after.as_secs(), named(entry)));
+    say(&format!("watching for {} s whether {} still renews its lock", takeover_after.as_secs(), named(entry)));
     let started = Instant::now();
     while started.elapsed() < takeover_after {
         if stop.load(Ordering::Relaxed) {

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod helpers;
 pub mod job;
 pub mod journal;
+pub mod layout;
 pub mod lock;
 pub mod plan;
 pub mod runner;

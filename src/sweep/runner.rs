@@ -7,6 +7,7 @@ use super::best::{self, Lost};
 use super::checkpoints::{self, Checkpoints};
 use super::helpers;
 use super::job::{CohortJob, Job, Site};
+use super::layout::MODELS;
 use super::space::Trial;
 use super::workers::{Keep, Need, Workers};
 use crate::error::{Error, Result};
@@ -34,7 +35,7 @@ pub trait Watcher: Sync {
 /// A result, a checkpoint or a model cannot be written, or the process was asked to stop; trials recorded until then stay recorded.
 pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
     if site.keep_models {
-        files::create_output_directory(&site.directory.join(best::MODELS))?;
+        files::create_output_directory(&site.directory.join(MODELS))?;
     }
     if !job.missing.is_empty() {
         checkpoints::prepare(site.directory, site.shard)?;

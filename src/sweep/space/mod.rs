@@ -101,6 +101,17 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// The space of a single trial.
+    pub fn of_trial(trial: &Trial, data: &Dataset) -> Self {
+        let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
+        Self {
+            train_rows: data.rows(crate::data::Split::Train).len(),
+            fingerprint: data.fingerprint.clone(),
+            base: (*trial.hyperparameters).clone(),
+            space: Space { data: config, ..Space::default() },
+        }
+    }
+
     /// Reads the file that `sweep` wrote into its directory. A hyperparameter that it lacks came later, and is neutral.
     ///
     /// # Errors
