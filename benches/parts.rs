@@ -5,12 +5,16 @@ use mlpgrid::blas;
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::cifar::PIXELS;
 use mlpgrid::data::dataset::Rows;
-use mlpgrid::data::minibatch::{Minibatch, Sampler, Sampling};
+use mlpgrid::data::minibatch::{Batch, Minibatch, Sampler, Sampling};
+use mlpgrid::data::prepare::Source;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Start};
-use mlpgrid::model::second_layer::{SecondLayer, UnitRows, Update};
+use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::head::{Head, UnitRows, softmax_loss};
+use mlpgrid::model::optimizer::{Factors, Rule};
+use mlpgrid::model::wide::Wide;
+use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
-use mlpgrid::train;
+use mlpgrid::train::engine::shape;
 use ndarray::Array2;
 use ndarray::linalg::general_mat_mul;
 
@@ -42,7 +46,8 @@ fn gather(bencher: Bencher) {
     let (mut batch, mean) = (Minibatch::<f32>::new(BATCH, PIXELS), vec![120.5; PIXELS]);
     bencher.bench_local(|| {
         let rows = draw(&mut sampler);
-        batch.gather(Rows { pixels: &pixels, labels: &labels }, &mean, rows.iter().map(|&row| row as usize));
+        let images = Rows { pixels: &pixels, labels: &labels };
+        batch.gather(&Source::Bytes { rows: images, mean: &mean }, rows.iter().map(|&row| row as usize));
         black_box(&batch);
     });
 }
@@ -57,7 +62,7 @@ fn places(members: usize) -> usize {
 }
 
 fn lanes() -> Lanes {
-    train::lanes::<f32>(PIXELS, BATCH).unwrap_or_else(Lanes::alone)
+    Blas::<f32>::lanes(shape(PIXELS, BATCH)).unwrap_or_else(Lanes::alone)
 }
 
 #[divan::bench(args = [1, 4, 8, 16])]
@@ -78,27 +83,35 @@ fn backward(bencher: Bencher, members: usize) {
 #[divan::bench]
 fn middle(bencher: Bencher) {
     let network = network(0);
-    let mut layer = SecondLayer { b1: network.b1, w2: network.w2, b2: network.b2 };
+    let mut head = Head { b1: network.b1, w2: network.w2, b2: network.b2 };
+    let mut gradient = Head::zeros(HIDDEN, 10);
     let (z, labels) = (filled(HIDDEN, BATCH) * 1e-3, labels());
     let (mut wide, mut work) = (z.clone(), vec![0.0; 11 * BATCH]);
     let places: Vec<usize> = (0..HIDDEN).collect();
-    let update = Update { scale: 1.0, rate: 1e-4, decay: 1.0, delta_factor: 1e-4 };
+    let scalars = Rule::Sgd.scalars(0, 1e-4, 0.0, Factors::default());
     bencher.bench_local(|| {
         wide.assign(&z);
         let wide = wide.as_slice_mut().expect("contiguous");
         let mut units = UnitRows { wide, columns: BATCH, places: &places };
-        assert!(layer.update(&mut units, &labels, update, black_box(&mut work)).is_finite());
+        let (scores, d_activations) = work.split_at_mut(10 * BATCH);
+        head.scores(&mut units, 1.0, scores);
+        assert!(softmax_loss(scores, &labels).is_finite());
+        head.backward(&mut units, scores, scalars.delta as f32, black_box(&mut gradient), d_activations);
+        for (parameters, gradient) in head.parameters_mut().into_iter().zip(gradient.parameters()) {
+            Rule::Sgd.apply(&scalars, parameters, &mut [], gradient);
+        }
     });
 }
 
 #[divan::bench(args = [1, 4, 8, 16])]
 fn iteration(bencher: Bencher, members: usize) {
-    let start = |seed| Start::of(network(seed), 0.1, 1e-4);
-    let mut cohort = Cohort::new((0..members as u64).map(start).collect(), lanes());
+    let member = |seed| (network(seed), Method { rule: Rule::Sgd, l2: 0.1 });
+    let mut cohort = Cohort::<Blas<f32>>::new((0..members as u64).map(member).collect(), lanes());
     let batch = Minibatch::of(filled(BATCH, PIXELS), labels());
-    let (mut scratch, mut losses) = (cohort.scratch(BATCH), vec![0.0; members]);
-    bencher.bench_local(|| cohort.iterate(&batch, &mut scratch, black_box(&mut losses)));
-    assert!(losses.iter().all(|loss| loss.is_finite()));
+    let mut steps = vec![Step { iteration: 0, rate: 1e-4, data_loss: 0.0 }; members];
+    let mut scratch = cohort.scratch(BATCH);
+    bencher.bench_local(|| cohort.iterate(&batch, &mut scratch, black_box(&mut steps)));
+    assert!(steps.iter().all(|step| step.data_loss.is_finite()));
 }
 
 fn network(seed: u64) -> TwoLayerNet<f32> {

@@ -12,7 +12,7 @@
 //! | [`blas`] | all that knows OpenBLAS |
 //! | [`limits`] | threads and address space, foreseen |
 //! | [`random`] | the named, seeded streams behind every draw |
-//! | [`real`] | f32 and f64 |
+//! | [`real`], [`tensors`] | f32 and f64; named numbers of either |
 //! | [`data`] | pixels: formats, splits, minibatches, synthetic sets, downloads |
 //! | [`model`] | mathematics, and models in and out of files |
 //! | [`train`] | one cohort from its first iteration to its last |
@@ -42,6 +42,7 @@ pub mod replay;
 pub mod report;
 pub mod signals;
 pub mod sweep;
+pub mod tensors;
 pub mod train;
 pub mod version;
 

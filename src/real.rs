@@ -6,7 +6,6 @@ use std::ops::{AddAssign, MulAssign, SubAssign};
 
 use clap::ValueEnum;
 use ndarray::{LinalgScalar, ScalarOperand};
-use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 /// Which of the two a trial is trained in.
@@ -38,6 +37,15 @@ impl Precision {
     }
 }
 
+/// Numbers of one precision, whichever it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Numbers {
+    /// 32 bits.
+    F32(Vec<f32>),
+    /// 64 bits.
+    F64(Vec<f64>),
+}
+
 /// f32 or f64: what weights, minibatches and scores are made of.
 pub trait Real:
     LinalgScalar
@@ -55,9 +63,6 @@ pub trait Real:
 {
     /// Its name among the hyperparameters.
     const PRECISION: Precision;
-    /// Its name in safetensors files.
-    const DTYPE: Dtype;
-
     /// Rounds to the nearest number of this precision.
     fn from_f64(value: f64) -> Self;
 
@@ -67,15 +72,17 @@ pub trait Real:
     /// Exact.
     fn from_byte(value: u8) -> Self;
 
-    /// As a safetensors file holds it.
-    fn to_le_bytes(self) -> impl IntoIterator<Item = u8>;
+    /// Numbers of this precision, as those of any.
+    fn numbers(numbers: Vec<Self>) -> Numbers;
+
+    /// Numbers of any precision, if they are of this one.
+    fn of_numbers(numbers: &Numbers) -> Option<&[Self]>;
 }
 
 macro_rules! real {
     ($type:ident, $precision:ident) => {
         impl Real for $type {
             const PRECISION: Precision = Precision::$precision;
-            const DTYPE: Dtype = Dtype::$precision;
 
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
@@ -92,8 +99,12 @@ macro_rules! real {
                 $type::from(value)
             }
 
-            fn to_le_bytes(self) -> impl IntoIterator<Item = u8> {
-                $type::to_le_bytes(self)
+            fn numbers(numbers: Vec<Self>) -> Numbers {
+                Numbers::$precision(numbers)
+            }
+
+            fn of_numbers(numbers: &Numbers) -> Option<&[Self]> {
+                if let Numbers::$precision(numbers) = numbers { Some(numbers) } else { None }
             }
         }
     };

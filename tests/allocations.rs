@@ -14,9 +14,9 @@ use indicatif::TermLike;
 use mlpgrid::blas;
 use mlpgrid::data::{DataConfig, Dataset, Split};
 use mlpgrid::model::Hyperparameters;
-use mlpgrid::real::Real;
+use mlpgrid::real::Precision;
 use mlpgrid::report::progress::Progress;
-use mlpgrid::train::{self, Detail, Ended, EpochPoint, Next, Observer};
+use mlpgrid::train::{Detail, Ended, EpochPoint, Next, Observer, Origin, Task, engine};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -63,7 +63,7 @@ struct Watch {
     epoch_began: [bool; ITERATIONS],
 }
 
-impl<T> Observer<T> for Watch {
+impl Observer for Watch {
     fn next(&mut self) -> Next {
         self.before[self.begun] = ALLOCATIONS.get();
         self.begun += 1;
@@ -74,36 +74,37 @@ impl<T> Observer<T> for Watch {
         self.epoch_began[self.begun - 1] = true;
     }
 
-    fn ended(&mut self, _ended: Vec<Ended<T>>) {}
+    fn ended(&mut self, _ended: Vec<Ended>) {}
 }
 
-fn nothing_is_allocated_inside_an_iteration<T: Real>(detail: Detail) {
+fn nothing_is_allocated_inside_an_iteration(precision: Precision, detail: Detail) {
     blas::initialise().expect("OpenBLAS takes one thread");
     let place = Place::new();
     let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
     let trial = |hidden, l2| {
-        let precision = T::PRECISION;
         let trial =
             Hyperparameters { hidden, l2, batch_size: 20, iterations: ITERATIONS, precision, ..Default::default() };
         trial.check(data.rows(Split::Train).len()).expect("in range")
     };
     let mut watch = Watch { before: [0; ITERATIONS], begun: 0, epoch_began: [false; ITERATIONS] };
-    train::train::<T>(&data, &[trial(50, 0.25), trial(7, 0.0), trial(33, 900.0)], detail, &mut watch);
+    let trials = [trial(50, 0.25), trial(7, 0.0), trial(33, 900.0)];
+    let tasks = trials.each_ref().map(Task::whole);
+    engine(precision).train(Origin::Seed, &data, &tasks, detail, &mut watch).expect("the trials are trained");
     assert_eq!(watch.begun, ITERATIONS);
     // The first iteration lets OpenBLAS and the sampler get what they keep; the last ends the trials.
     let of_iteration = |at: usize| watch.before[at + 1] - watch.before[at];
     let plain: Vec<usize> = (1..ITERATIONS - 1).filter(|&at| !watch.epoch_began[at]).collect();
     assert!(plain.len() > 20, "most iterations begin no epoch");
     for at in plain {
-        assert_eq!(of_iteration(at), 0, "{:?} {detail:?}: allocations in iteration {at}", T::PRECISION);
+        assert_eq!(of_iteration(at), 0, "{precision:?} {detail:?}: allocations in iteration {at}");
     }
 }
 
 #[test]
 fn nothing_is_allocated_inside_an_iteration_in_either_precision() {
-    nothing_is_allocated_inside_an_iteration::<f32>(Detail::Epochs);
-    nothing_is_allocated_inside_an_iteration::<f64>(Detail::Epochs);
-    nothing_is_allocated_inside_an_iteration::<f32>(Detail::EveryIteration);
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::Epochs);
+    nothing_is_allocated_inside_an_iteration(Precision::F64, Detail::Epochs);
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::EveryIteration);
 }
 
 /// A terminal that counts what is drawn on it.

@@ -5,7 +5,9 @@ mod common;
 use std::fs::{self, File};
 
 use common::{Place, Run, text};
+use mlpgrid::data::prepare::Fitted;
 use mlpgrid::machine::available_memory_bytes;
+use mlpgrid::model::saved::SavedModel;
 
 const TRAIN: [&str; 4] = ["--iterations", "2", "--batch-size", "10"];
 const SPEC: &str = "[fixed]\niterations = 2\nbatch_size = 10\n[grid]\nhidden = [2, 3]\n";
@@ -281,10 +283,10 @@ fn a_model_file_that_is_not_one_or_has_other_shapes() {
     fs::write(place.path("renamed"), renamed).unwrap();
     eval(&text(&place.path("renamed"))).refused(1, &["no tensor `W1`"]);
 
-    let model = mlpgrid::model::checkpoint::SavedModel::<f32>::read(&place.path("out/model.safetensors")).unwrap();
-    let mut small = model;
-    small.network.w1 = ndarray::Array2::zeros((7, small.network.b1.len()));
-    small.mean = vec![0.0; 7];
+    let mut small = SavedModel::read(&place.path("out/model.safetensors")).unwrap();
+    let hidden = small.network.tensor("b1").unwrap().shape()[0];
+    small.network.put("W1", &[7, hidden], vec![0.0_f32; 7 * hidden]);
+    small.fitted = Fitted::of_mean(vec![0.0; 7]);
     small.write(&place.path("small")).unwrap();
     eval(&text(&place.path("small")))
         .refused(1, &["a model of 3072 inputs and 10 classes", "one of 7 inputs and 10 classes"]);

@@ -11,7 +11,9 @@ use mlpgrid::blas;
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Start};
+use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::optimizer::Rule;
+use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
 use mlpgrid::real::Real;
 use ndarray::Array2;
@@ -88,12 +90,13 @@ const C: usize = 10;
 
 fn products_of_an_iteration<T: Real>(members: usize) -> Vec<Call> {
     let network = |seed| TwoLayerNet::<T>::random(D, H, C, 0.1, &mut random::stream(seed, Purpose::Init, 0));
-    let start = |seed| Start::of(network(seed), 0.1, 0.01);
-    let mut cohort = Cohort::new((0..members as u64).map(start).collect(), Lanes::alone());
+    let member = |seed| (network(seed), Method { rule: Rule::Sgd, l2: 0.1 });
+    let mut cohort = Cohort::<Blas<T>>::new((0..members as u64).map(member).collect(), Lanes::alone());
     let mut scratch = cohort.scratch(B);
     let batch = Minibatch::of(Array2::ones((B, D)), vec![1; B]);
+    let mut steps = vec![Step { iteration: 0, rate: 0.01, data_loss: 0.0 }; members];
     CALLS.lock().expect("no panic while counting").clear();
-    cohort.iterate(&batch, &mut scratch, &mut vec![0.0; members]);
+    cohort.iterate(&batch, &mut scratch, &mut steps);
     CALLS.lock().expect("no panic while counting").clone()
 }
 

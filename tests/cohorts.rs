@@ -6,41 +6,45 @@ use std::process::Command;
 
 use common::Place;
 use mlpgrid::blas;
-use mlpgrid::data::minibatch::{Minibatch, Sampler, Sampling};
+use mlpgrid::data::minibatch::{Batch, Minibatch, Sampler, Sampling};
 use mlpgrid::data::{DataConfig, Dataset, Split};
-use mlpgrid::model::cohort::{Cohort, Start};
+use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::optimizer::Rule;
+use mlpgrid::model::wide::Wide;
+use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use mlpgrid::random::{self, Purpose};
-use mlpgrid::real::Real;
-use mlpgrid::train::{self, Detail, Ended, Observer, Outcome};
+use mlpgrid::real::{Precision, Real};
+use mlpgrid::tensors::Parts;
+use mlpgrid::train::engine::shape;
+use mlpgrid::train::observer::Collect;
+use mlpgrid::train::{Detail, Ended, Origin, Outcome, Task, engine};
 
-/// Everything that training leaves of each trial.
-struct Kept<T>(Vec<Option<(Outcome, Option<TwoLayerNet<T>>)>>);
+/// Everything that training leaves of each trial: how it ended, and its network.
+type Left = (Outcome, Option<Parts>);
 
-impl<T> Observer<T> for Kept<T> {
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
-        for Ended { trial, outcome, network, .. } in ended {
-            assert!(self.0[trial].is_none(), "a trial ends once");
-            self.0[trial] = Some((outcome, network));
-        }
+fn train(data: &Dataset, trials: &[CheckedHyperparameters]) -> Vec<Left> {
+    let mut collect = Collect::default();
+    let tasks: Vec<Task<'_>> = trials.iter().map(Task::whole).collect();
+    let trained = engine(trials[0].precision).train(Origin::Seed, data, &tasks, Detail::Epochs, &mut collect);
+    trained.expect("the trials are trained");
+    let mut left: Vec<Option<Left>> = trials.iter().map(|_| None).collect();
+    for Ended { trial, outcome, network, .. } in collect.0 {
+        assert!(left[trial].is_none(), "a trial ends once");
+        left[trial] = Some((outcome, network));
     }
-}
-
-fn train<T: Real>(data: &Dataset, trials: &[CheckedHyperparameters]) -> Vec<(Outcome, Option<TwoLayerNet<T>>)> {
-    let mut kept = Kept(trials.iter().map(|_| None).collect());
-    train::train::<T>(data, trials, Detail::Epochs, &mut kept);
-    kept.0.into_iter().map(|ended| ended.expect("every trial ends")).collect()
+    left.into_iter().map(|ended| ended.expect("every trial ends")).collect()
 }
 
 /// Trials of one seed that differ in everything else: shapes, rates, penalties, lengths; one diverges, one's decay turns the sign of
 /// its weights, one's scale is folded again and again.
-fn various<T: Real>(data: &Dataset) -> Vec<CheckedHyperparameters> {
+fn various(data: &Dataset, precision: Precision) -> Vec<CheckedHyperparameters> {
     let base = Hyperparameters {
         batch_size: 20,
         seed: 5,
         iterations: 24,
         weight_scale: 1e-2,
-        precision: T::PRECISION,
+        precision,
         ..Hyperparameters::default()
     };
     let trial = |hidden, learning_rate, l2, iterations| Hyperparameters {
@@ -63,21 +67,21 @@ fn various<T: Real>(data: &Dataset) -> Vec<CheckedHyperparameters> {
     trials.into_iter().map(|trial| trial.check(data.rows(Split::Train).len()).expect("in range")).collect()
 }
 
-fn bits_do_not_depend_on_the_cohort<T: Real>(data: &Dataset) {
-    if train::lanes::<T>(data.inputs(), 20).is_none() {
-        eprintln!("{} kernels have no lanes for {:?}: trials train alone", blas::describe().kernel, T::PRECISION);
+fn bits_do_not_depend_on_the_cohort(data: &Dataset, precision: Precision) {
+    if !engine(precision).may_share(20, data.inputs()) {
+        eprintln!("{} kernels have no lanes for {precision:?}: trials train alone", blas::describe().kernel);
         return;
     }
-    let trials = various::<T>(data);
-    let alone: Vec<_> = trials.iter().flat_map(|trial| train::<T>(data, std::slice::from_ref(trial))).collect();
+    let trials = various(data, precision);
+    let alone: Vec<_> = trials.iter().flat_map(|trial| train(data, std::slice::from_ref(trial))).collect();
     assert_eq!(alone.iter().filter(|(outcome, _)| outcome.diverged_at.is_some()).count(), 1);
     let mut orders: Vec<Vec<usize>> =
         vec![(0..8).collect(), (0..8).rev().collect(), vec![3, 0], vec![0, 5, 1], vec![2, 6, 2, 6]];
     orders.push((0..24).map(|at| at * 5 % 8).collect());
     for order in orders {
         let cohort: Vec<_> = order.iter().map(|&trial| trials[trial].clone()).collect();
-        for (&trial, together) in order.iter().zip(train::<T>(data, &cohort)) {
-            assert!(together == alone[trial], "{:?} trial {trial} in cohort {order:?}", T::PRECISION);
+        for (&trial, together) in order.iter().zip(train(data, &cohort)) {
+            assert!(together == alone[trial], "{precision:?} trial {trial} in cohort {order:?}");
         }
     }
 }
@@ -91,8 +95,8 @@ fn a_trial_alone_and_in_any_cohort_gives_the_same_bits_with_every_kernel_that_th
         blas::initialise().expect("OpenBLAS takes one thread");
         let place = Place::new();
         let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
-        bits_do_not_depend_on_the_cohort::<f32>(&data);
-        bits_do_not_depend_on_the_cohort::<f64>(&data);
+        bits_do_not_depend_on_the_cohort(&data, Precision::F32);
+        bits_do_not_depend_on_the_cohort(&data, Precision::F64);
         return;
     }
     let mut kernels = blas::kernels_of_this_cpu();
@@ -134,7 +138,7 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
     let place = Place::new();
     let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
     let inputs = data.inputs();
-    let lanes = train::lanes::<T>(inputs, 20).expect("these kernels have lanes");
+    let lanes = Blas::<T>::lanes(shape(inputs, 20)).expect("these kernels have lanes");
     // (hidden, learning rate, L2, the iteration before which it leaves)
     let members = [
         (50, 1e-4, 0.25, 300),
@@ -149,11 +153,11 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
         Reference { exact: network.cast(), same_precision: network, learning_rate, l2, leaves_before }
     };
     let mut references: Vec<Reference<T>> = members.into_iter().zip(0..).map(reference).collect();
-    let start = |of: &Reference<T>| Start::of(of.same_precision.clone(), of.l2, of.learning_rate);
-    let mut cohort = Cohort::new(references.iter().map(start).collect(), lanes);
-    let (mut scratch, mut losses) = (cohort.scratch(20), vec![0.0; members.len()]);
+    let member = |of: &Reference<T>| (of.same_precision.clone(), Method { rule: Rule::Sgd, l2: of.l2 });
+    let mut cohort = Cohort::<Blas<T>>::new(references.iter().map(member).collect(), lanes);
+    let mut scratch = cohort.scratch(20);
     let train_rows = data.rows(Split::Train);
-    let mean: Vec<T> = data.mean.iter().map(|&value| T::from_f64(value)).collect();
+    let prepared = data.fitted.prepared::<T>();
     let (mut sampler, mut rows) = (Sampler::new(1, Sampling::Replacement, train_rows.len()), [0; 20]);
     let mut batch = Minibatch::new(20, inputs);
     for iteration in 0..300 {
@@ -161,16 +165,18 @@ fn equals_the_reference<T: Real>(tolerance: f64) {
         cohort.retain(|member| stays[member]);
         references.retain(|reference| iteration < reference.leaves_before);
         sampler.draw(&mut rows);
-        batch.gather(train_rows, &mean, rows.iter().map(|&row| row as usize));
+        batch.gather(&prepared.source(train_rows), rows.iter().map(|&row| row as usize));
         let exact_x = batch.x().mapv(|value| value.as_f64());
         let penalties: Vec<f64> = (0..cohort.len()).map(|member| cohort.penalty(member)).collect();
-        cohort.iterate(&batch, &mut scratch, &mut losses);
+        let step = |of: &Reference<T>| Step { iteration, rate: of.learning_rate, data_loss: 0.0 };
+        let mut steps: Vec<Step> = references.iter().map(step).collect();
+        cohort.iterate(&batch, &mut scratch, &mut steps);
         for (member, of) in references.iter_mut().enumerate() {
             let (loss, gradient) = of.exact.loss(exact_x.view(), batch.labels(), of.l2);
             of.exact.descend(&gradient, of.learning_rate);
             let (_, gradient) = of.same_precision.loss(batch.x(), batch.labels(), of.l2);
             of.same_precision.descend(&gradient, of.learning_rate);
-            let ours = losses[member] + penalties[member];
+            let ours = steps[member].data_loss + penalties[member];
             let place = format!("{:?} member {member} at {iteration}", T::PRECISION);
             assert!((ours - loss).abs() <= tolerance * loss.abs().max(1.0), "{place}: loss {ours} for {loss}");
             if iteration % 50 == 49 {
@@ -206,9 +212,38 @@ fn a_member_that_diverges_leaves_and_the_others_go_on_as_if_it_had_not_been_ther
     blas::initialise().expect("OpenBLAS takes one thread");
     let place = Place::new();
     let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
-    let trials = various::<f32>(&data);
-    let with = train::<f32>(&data, &[trials[0].clone(), trials[3].clone(), trials[1].clone()]);
-    let without = train::<f32>(&data, &[trials[0].clone(), trials[1].clone()]);
+    let trials = various(&data, Precision::F32);
+    let with = train(&data, &[trials[0].clone(), trials[3].clone(), trials[1].clone()]);
+    let without = train(&data, &[trials[0].clone(), trials[1].clone()]);
     assert!(with[1].0.diverged_at.is_some() && with[1].1.is_none());
     assert!(with[0] == without[0] && with[2] == without[1]);
+}
+
+/// The penalty of a trial overflows at iteration 2, where no epoch begins; its loss without penalty does some iterations later.
+#[test]
+fn where_a_trial_diverges_depends_on_the_trial_alone() {
+    blas::initialise().expect("OpenBLAS takes one thread");
+    let place = Place::new();
+    let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
+    let trial = |iterations, learning_rate, l2| {
+        let base =
+            Hyperparameters { hidden: 5, batch_size: 20, precision: Precision::F64, ..Hyperparameters::default() };
+        let trial = Hyperparameters { iterations, learning_rate, l2, ..base };
+        trial.check(data.rows(Split::Train).len()).expect("in range")
+    };
+    let diverging = trial(8, 1e-150, 5e199); // weights grow by 1 − 2ηλ, some 1e50, an iteration
+    let alone = train(&data, std::slice::from_ref(&diverging)).remove(0);
+    let at = alone.0.diverged_at.expect("it diverges");
+    assert!((3..8).contains(&at), "not where the penalty alone overflows, but at {at}");
+    // A mate that ends at iteration 3 asks for losses with penalties there.
+    let mate = trial(3, 1e-3, 0.25);
+    assert_eq!(train(&data, &[diverging.clone(), mate])[0], alone);
+    // So does a history of every iteration.
+    let mut collect = Collect::default();
+    let task = [Task::whole(&diverging)];
+    engine(Precision::F64).train(Origin::Seed, &data, &task, Detail::EveryIteration, &mut collect).unwrap();
+    assert_eq!(collect.0[0].outcome, alone.0);
+    // Its own last iteration counts: the loss that it is recorded with would be no number.
+    let last = trial(3, 1e-150, 5e199);
+    assert_eq!(train(&data, &[last])[0].0.diverged_at, Some(2));
 }

@@ -18,13 +18,13 @@ use mlpgrid::blas;
 use mlpgrid::data::{DataConfig, Dataset};
 use mlpgrid::files::{Disk, RealDisk};
 use mlpgrid::report::leaderboard;
-use mlpgrid::sweep::checkpoints::Checkpoints;
 use mlpgrid::sweep::job::{Job, Site};
 use mlpgrid::sweep::journal::{self, Results};
 use mlpgrid::sweep::runner::{self, Watcher};
 use mlpgrid::sweep::shard::Shard;
 use mlpgrid::sweep::space::{Space, Trial};
 use mlpgrid::train::Outcome;
+use mlpgrid::train::checkpoint::Checkpoints;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -204,7 +204,7 @@ impl Sweep {
         journal::repair(directory, site.shard).expect("what is torn can be mended");
         let results = Results::read(directory).expect("results can be read");
         assert_eq!(results.damage_to_tell(false).count(), 0, "nothing but a last line is ever torn");
-        let checkpoints = Checkpoints::find(directory).expect("checkpoints can be read");
+        let checkpoints = Checkpoints::find_whole(&directory.join("checkpoints")).expect("checkpoints can be read");
         let job = Job::new(site, &self.trials, &results, &[], &checkpoints, self.workers);
         let ending = runner::run(site, &job, &acknowledged);
         (ending, acknowledged.0.into_inner().expect("no thread panicked"))

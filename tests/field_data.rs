@@ -15,7 +15,7 @@ use common::{Place, Run, mlpgrid, real_cifar, text, wait_until};
 use mlpgrid::data::contents::Contents;
 use mlpgrid::data::fetch::{self, Archive, Patience, Progress};
 use mlpgrid::data::{DataConfig, Format};
-use mlpgrid::model::checkpoint::{AnyModel, SavedModel};
+use mlpgrid::model::saved::{Provenance, SavedModel};
 use mlpgrid::{Error, Result};
 
 /// A small training: 180 of 200 training images, and 20 for validation, unless flags name other splits.
@@ -108,7 +108,7 @@ fn the_best_model_of_a_sweep_knows_its_training_rows_too() {
 fn a_model_without_its_splits_is_taken_to_have_the_default_ones_if_the_fingerprint_agrees() {
     let place = Place::new();
     let without_splits = |out: &str| {
-        let mut model = SavedModel::<f32>::read(&PathBuf::from(out).join("model.safetensors")).unwrap();
+        let mut model = SavedModel::read(&PathBuf::from(out).join("model.safetensors")).unwrap();
         model.provenance.data = DataConfig::default();
         model.write(&place.path("bare")).unwrap();
         text(&place.path("bare"))
@@ -130,8 +130,7 @@ fn a_model_without_its_splits_is_taken_to_have_the_default_ones_if_the_fingerpri
 fn eval_refuses_data_that_are_not_the_models_unless_they_are_asked_for() {
     let (place, other) = (Place::new(), Place::with_rows(30));
     let model = trained(&place, &[]);
-    let fingerprint =
-        AnyModel::read(&place.path("out/model.safetensors")).unwrap().provenance().data_fingerprint.clone();
+    let fingerprint = Provenance::read(&place.path("out/model.safetensors")).unwrap().data_fingerprint;
     let data = text(&other.data());
     eval(&model, &other.data(), &[]).refused(
         2,
@@ -180,7 +179,7 @@ fn a_model_of_another_data_set_is_refused_by_the_name_of_that() {
     let place = Place::new();
     let model = trained(&place, &[]);
     let file = place.path("out/model.safetensors");
-    let mut other = SavedModel::<f32>::read(&file).unwrap();
+    let mut other = SavedModel::read(&file).unwrap();
     other.provenance.data.dataset = Format::Cifar100;
     other.write(&file).unwrap();
     eval(&model, &place.data(), &[])

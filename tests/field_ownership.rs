@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use common::{Place, Run, mlpgrid, real_cifar, signal, text, wait_until};
-use mlpgrid::model::checkpoint::SavedModel;
+use mlpgrid::model::saved::Provenance;
 
 const SMALL: &str = "[fixed]\nbatch_size = 20\niterations = 25\nhidden = 6\n[grid]\nseed = [0, 1]\n";
 /// Two seeds, so two cohorts; long enough to be interrupted.
@@ -31,18 +31,18 @@ fn ended(child: Child) -> Run {
 }
 
 fn write(path: &Path, content: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder is made");
+    fs::write(path, content).expect("the file is written");
 }
 
 /// Every file below `directory` with its bytes.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap().flatten() {
+    for entry in fs::read_dir(directory).expect("a folder").flatten() {
         let path = entry.path();
         match path.is_dir() {
             true => found.extend(files(&path)),
-            false => found.push((text(&path), fs::read(&path).unwrap())),
+            false => found.push((text(&path), fs::read(&path).expect("a file"))),
         }
     }
     found.sort();
@@ -202,7 +202,7 @@ fn a_file_that_another_process_is_writing_is_left_alone() {
 
 /// Runs with the kernel of another CPU.
 fn sweep_with_kernel(place: &Place, spec: &str, out: &str, more: &[&str], kernel: &str) -> Run {
-    Run::finish(place.sweep_command(spec, out, more).env("OPENBLAS_CORETYPE", kernel).output().unwrap())
+    Run::finish(place.sweep_command(spec, out, more).env("OPENBLAS_CORETYPE", kernel).output().expect("it starts"))
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_best_model_made_again_by_another_kernel_carries_its_own_accuracy() {
     let again = run(&sweep, "Prescott");
     assert!(again.stderr.contains("warning: ") && again.stderr.contains("Prescott"), "{}", again.stderr);
     again.json(0);
-    let labelled = SavedModel::<f32>::read(&place.path("out/best.safetensors")).unwrap().provenance.val_accuracy;
+    let labelled = Provenance::read(&place.path("out/best.safetensors")).unwrap().val_accuracy;
     assert_ne!(labelled, recorded, "the two kernels differ, or this test shows nothing");
     assert_eq!(run(&["eval", &out], "Prescott").json(0)["val_accuracy"].as_f64(), labelled);
 }

@@ -9,11 +9,10 @@ use std::path::Path;
 use common::{Place, Run, real_cifar, text};
 use mlpgrid::real::Real;
 use mlpgrid::report::chart::{Axis, COLOURS};
-use mlpgrid::report::history::LossPoint;
 use mlpgrid::report::picture::Picture;
 use mlpgrid::report::{plots, weights};
-use mlpgrid::train::EpochPoint;
-use ndarray::Array2;
+use mlpgrid::tensors::Tensor;
+use mlpgrid::train::{EpochPoint, LossPoint};
 use tempfile::TempDir;
 
 const SMALL: &str = "--hidden 5 --batch-size 20 --iterations 25 --learning-rate 1e-4";
@@ -38,17 +37,17 @@ fn shows(picture: &Picture, colour: [u8; 3]) -> bool {
 }
 
 /// Units 0 and 1 of five: weights from −1 to 3, with red 3 at row 0, column 1 and blue 2 at row 31, column 31; all the same.
-fn known_weights<T: Real>() -> Array2<T> {
-    let mut w1 = Array2::from_elem((3072, 5), T::from_f64(-1.0));
-    w1[[3, 0]] = T::from_f64(3.0);
-    w1[[(31 * 32 + 31) * 3 + 2, 0]] = T::from_f64(2.0);
+fn known_weights<T: Real>() -> Vec<T> {
+    let mut w1 = vec![T::from_f64(-1.0); 3072 * 5];
+    w1[3 * 5] = T::from_f64(3.0);
+    w1[((31 * 32 + 31) * 3 + 2) * 5] = T::from_f64(2.0);
     w1
 }
 
 fn known_weights_give_known_pixels<T: Real>() {
     let place = TempDir::new().expect("a temporary folder");
     let path = place.path().join("weights.png");
-    weights::grid(known_weights::<T>().view()).write(&path).expect("the picture is written");
+    weights::grid(&Tensor::new(&[3072, 5], known_weights::<T>())).write(&path).expect("the picture is written");
     let picture = open(&path);
     // Five units: three in a row, two rows; 32 pixels three times as large, with 3 white ones around.
     assert_eq!((picture.width, picture.height), (3 * 99 + 3, 2 * 99 + 3));
@@ -72,9 +71,9 @@ fn known_weights_give_known_pixels_in_both_precisions() {
 #[test]
 fn a_weight_that_is_no_number_is_grey_and_spoils_no_other() {
     let mut w1 = known_weights::<f32>();
-    w1[[0, 0]] = f32::NAN;
-    w1[[1, 0]] = f32::INFINITY;
-    let picture = weights::grid(w1.view());
+    w1[0] = f32::NAN;
+    w1[5] = f32::INFINITY;
+    let picture = weights::grid(&Tensor::new(&[3072, 5], w1));
     assert_eq!(pixel(&picture, 3, 3), [128, 128, 0]);
     assert_eq!(pixel(&picture, 3, 6), [255, 0, 0]);
 }
@@ -105,7 +104,12 @@ fn axes_have_their_ticks_at_round_numbers() {
 
 /// So many losses, and an epoch every 10 iterations.
 fn training(iterations: usize, loss: fn(usize) -> f64) -> (Vec<LossPoint>, Vec<EpochPoint>) {
-    let losses = (0..iterations).map(|iteration| LossPoint { iteration, loss: loss(iteration), learning_rate: 1.0 });
+    let losses = (0..iterations).map(|iteration| LossPoint {
+        iteration,
+        data_loss: loss(iteration),
+        penalty: 0.0,
+        learning_rate: 1.0,
+    });
     let epoch = |epoch: usize| EpochPoint {
         epoch,
         iteration: 10 * epoch,

@@ -7,10 +7,12 @@ use std::fs;
 use common::{Place, Run, text};
 use mlpgrid::data::{DataConfig, Dataset};
 use mlpgrid::model::Hyperparameters;
-use mlpgrid::model::checkpoint::{AnyModel, SavedModel};
+use mlpgrid::model::TwoLayerNet;
+use mlpgrid::model::saved::{Provenance, SavedModel};
 use mlpgrid::random::Generator;
 use mlpgrid::real::Precision;
-use mlpgrid::train::Beginning;
+use mlpgrid::train::Task;
+use mlpgrid::train::beginning::draw;
 
 const SMALL: [&str; 8] = ["--hidden", "4", "--batch-size", "20", "--iterations", "25", "--learning-rate", "1e-4"];
 
@@ -36,8 +38,8 @@ fn one_numpy_stream_draws_w1_then_w2_then_the_minibatches() {
         // A second trial of the cohort starts from the same draws and leaves the stream where the first did.
         let other = Hyperparameters { weight_scale: 2.0 * h.weight_scale, ..h.clone() };
         let trials = [h, other].map(|h| h.check(180).unwrap());
-        let mut beginning = Beginning::<f64>::draw(&data, &trials);
-        for (network, scale) in beginning.networks.iter().zip([1e-4, 2e-4]) {
+        let (networks, mut sampler) = draw::<f64>(&data, &trials.each_ref().map(Task::whole));
+        for (network, scale) in networks.iter().zip([1e-4, 2e-4]) {
             let drawn =
                 [network.w1[[0, 0]], network.w1[[0, 1]], network.w1[[1, 0]], network.w2[[0, 0]], network.w2[[3, 9]]];
             let printed =
@@ -48,7 +50,7 @@ fn one_numpy_stream_draws_w1_then_w2_then_the_minibatches() {
         }
         for printed in batches {
             let mut rows = [0; 20];
-            beginning.sampler.draw(&mut rows);
+            sampler.draw(&mut rows);
             assert_eq!(rows, *printed);
         }
     };
@@ -101,10 +103,11 @@ fn a_model_is_stored_and_measured_in_the_precision_that_it_was_trained_in() {
     let model = |precision: &str| place.path(precision).join("model.safetensors");
     let size = |precision| fs::metadata(model(precision)).unwrap().len();
     assert!(size("f64") > size("f32") + 4 * 3072 * 4, "8 bytes a weight");
-    assert!(matches!(AnyModel::read(&model("f32")).unwrap(), AnyModel::F32(_)));
-    let AnyModel::F64(wide) = AnyModel::read(&model("f64")).unwrap() else { panic!("an f64 model") };
-    assert_ne!(wide.network.cast::<f32>().cast::<f64>(), wide.network, "weights that f32 cannot hold");
-    assert_eq!(SavedModel::<f64>::read(&model("f32")).unwrap().cast::<f32>(), SavedModel::read(&model("f32")).unwrap());
+    let read = |precision| SavedModel::read(&model(precision)).unwrap().network;
+    assert!(TwoLayerNet::<f32>::load(&read("f32")).is_ok() && TwoLayerNet::<f64>::load(&read("f32")).is_err());
+    let wide = TwoLayerNet::<f64>::load(&read("f64")).unwrap();
+    assert_ne!(wide.cast::<f32>().cast::<f64>(), wide, "weights that f32 cannot hold");
+    assert_eq!(Provenance::read(&model("f64")).unwrap(), SavedModel::read(&model("f64")).unwrap().provenance);
 }
 
 #[test]

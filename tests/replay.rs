@@ -7,10 +7,10 @@ use std::path::Path;
 
 use common::{Place, Run, mlpgrid, real_cifar, text};
 use mlpgrid::data::Dataset;
-use mlpgrid::model::cohort::PenaltyGradient;
 use mlpgrid::random::numpy::RandomState;
-use mlpgrid::real::Real;
-use mlpgrid::replay::{Cifar, Toy, cifar};
+use mlpgrid::real::Precision;
+use mlpgrid::replay::{Cifar, PenaltyGradient, Toy, cifar};
+use mlpgrid::train::LossPoint;
 use serde_json::Value;
 
 /// The line of a number: `ours` to the judgement.
@@ -115,13 +115,13 @@ fn training_in_f32_follows_training_in_f64_from_the_same_numpy_stream() {
 fn training_in_f32_follows_the_notebooks_log_on_the_real_images() {
     let Some(directory) = real_cifar() else { return };
     let data = Dataset::load(&directory, &cifar::data_config()).unwrap();
-    fn losses<T: Real>(data: &Dataset) -> Vec<f64> {
+    let losses = |precision| {
         let mut state = RandomState::new(0);
         Toy::replay(&mut state, PenaltyGradient::Derived);
-        let run = Cifar::<T>::replay(data, state, PenaltyGradient::Derived, || ()).unwrap();
-        run.losses.iter().map(|point| point.loss).collect()
-    }
-    let (narrow, wide) = (losses::<f32>(&data), losses::<f64>(&data));
+        let run = Cifar::replay(&data, state, precision, PenaltyGradient::Derived, || ()).unwrap();
+        run.losses.iter().map(LossPoint::loss).collect::<Vec<f64>>()
+    };
+    let (narrow, wide) = (losses(Precision::F32), losses(Precision::F64));
     assert_eq!((narrow.len(), wide.len()), (1000, 1000));
     for (iteration, (narrow, wide)) in narrow.into_iter().zip(wide).enumerate() {
         assert!((narrow - wide).abs() < 1e-3, "iteration {iteration}: {narrow} in f32, {wide} in f64");

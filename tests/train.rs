@@ -118,7 +118,7 @@ fn a_training_that_is_stopped_goes_on_to_the_files_of_an_undisturbed_one() {
             assert_eq!(code, if name == "KILL" { None } else { Some(75) }, "{name}");
         }
         let run = Run::of(&arguments);
-        assert!(run.stderr.contains("goes on from a checkpoint"), "{}", run.stderr);
+        assert!(run.stderr.contains("resumes from a checkpoint"), "{}", run.stderr);
         run.json(0);
         for file in ["history.csv", "model.safetensors", "history.png", "weights.png"] {
             let read = |name: &str| fs::read(PathBuf::from(out(name)).join(file)).unwrap();

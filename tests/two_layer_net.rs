@@ -3,7 +3,10 @@
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, PenaltyGradient, Start};
+use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::optimizer::Rule;
+use mlpgrid::model::schedule::{Moment, Schedule};
+use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::real::Real;
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
@@ -95,23 +98,18 @@ fn a_cohort_of_one_trains_as_numpy_does() {
     let case = &oracle()["training"];
     fn trains<T: Real>(case: &Value, tolerance: f64) {
         let number = |key: &str| case[key].as_f64().expect("a number");
-        let start = Start {
-            scale: 1.0,
-            network: net::<T>(&case["net"]),
-            l2: number("l2"),
-            learning_rate: number("learning_rate"),
-            penalty_gradient: PenaltyGradient::Derived,
-        };
-        let mut cohort = Cohort::new(vec![start], Lanes::alone());
+        let method = Method { rule: Rule::Sgd, l2: number("l2") };
+        let schedule = Schedule::EpochDecay { factor: number("decay") };
+        let mut cohort = Cohort::<Blas<T>>::new(vec![(net(&case["net"]), method)], Lanes::alone());
         let mut scratch = cohort.scratch(8);
-        for (batch, expected) in case["batches"].as_array().expect("a list").iter().zip(vector::<f64>(&case["losses"]))
-        {
+        let batches = case["batches"].as_array().expect("a list");
+        for (iteration, (batch, expected)) in batches.iter().zip(vector::<f64>(&case["losses"])).enumerate() {
             let batch = Minibatch::of(matrix(&batch["x"]), labels(&batch["y"]));
-            let mut loss = [0.0];
+            let moment = Moment { iteration, per_epoch: 1, iterations: batches.len() };
+            let mut step = [Step { iteration, rate: schedule.rate(number("learning_rate"), moment), data_loss: 0.0 }];
             let penalty = cohort.penalty(0);
-            cohort.iterate(&batch, &mut scratch, &mut loss);
-            assert!((loss[0] + penalty - expected).abs() < tolerance);
-            cohort.decay_learning_rate(0, number("decay"));
+            cohort.iterate(&batch, &mut scratch, &mut step);
+            assert!((step[0].data_loss + penalty - expected).abs() < tolerance);
         }
         let trained = flat(&net::<f64>(&case["trained"]));
         assert!(relative_error(&flat(&cohort.network(0)), &trained, 1.0) < tolerance);
@@ -242,9 +240,8 @@ fn a_hidden_unit_that_is_not_a_number_shows_in_the_loss() {
         b2: Array1::zeros(2),
     };
     assert!(net.loss(ndarray::array![[1.0_f32]].view(), &[0], 0.0).0.is_nan());
-    let start = Start::of(net, 0.0, 0.1);
-    let mut cohort = Cohort::new(vec![start], Lanes::alone());
-    let (mut scratch, mut loss) = (cohort.scratch(1), [0.0]);
-    cohort.iterate(&Minibatch::of(ndarray::array![[1.0_f32]], vec![0]), &mut scratch, &mut loss);
-    assert!(loss[0].is_nan());
+    let mut cohort = Cohort::<Blas<f32>>::new(vec![(net, Method::default())], Lanes::alone());
+    let (mut scratch, mut step) = (cohort.scratch(1), [Step { rate: 0.1, ..Step::default() }]);
+    cohort.iterate(&Minibatch::of(ndarray::array![[1.0_f32]], vec![0]), &mut scratch, &mut step);
+    assert!(step[0].data_loss.is_nan());
 }

@@ -15,12 +15,17 @@ use crate::blas;
 use crate::blas::lanes::Lanes;
 use crate::data::cifar::PIXELS;
 use crate::data::dataset::Rows;
-use crate::data::minibatch::{Minibatch, Sampler, Sampling};
-use crate::model::TwoLayerNet;
-use crate::model::cohort::{Cohort, Scratch, Start};
+use crate::data::minibatch::{Batch, Sampler, Sampling};
+use crate::data::prepare::{Fitted, Prepared};
+use crate::model::cohort::{Cohort, Method, Step};
+use crate::model::optimizer::Rule;
+use crate::model::wide::Wide;
+use crate::model::wide::blas::Blas;
+use crate::model::{Hyperparameters, TwoLayerNet};
 use crate::random::{self, Purpose};
-use crate::real::Precision;
-use crate::train;
+use crate::train::engine::shape;
+use crate::train::fit;
+use crate::train::lockstep::Lockstep;
 
 /// Random images: as many bytes as no cache holds.
 const ROWS: usize = 20_000;
@@ -40,7 +45,8 @@ pub struct Cell {
 impl Cell {
     /// Bytes that a worker needs for its cohort.
     pub fn bytes(self) -> usize {
-        train::bytes_of_cohort(Precision::F32, self.hidden * self.cohort, self.batch_size, PIXELS)
+        let trial = Hyperparameters { batch_size: self.batch_size, ..Hyperparameters::default() };
+        fit(&trial, PIXELS).bytes(self.hidden * self.cohort)
     }
 }
 
@@ -79,50 +85,41 @@ impl Images {
 /// One worker's cohort and buffers, ready to iterate.
 struct Bench<'a> {
     images: &'a Images,
-    cohort: Cohort<f32>,
-    sampler: Sampler,
-    rows: Vec<u32>,
-    mean: Vec<f32>,
-    batch: Minibatch<f32>,
-    scratch: Scratch<f32>,
-    losses: Vec<f64>,
+    prepared: Prepared<f32>,
+    lockstep: Lockstep<Blas<f32>>,
+    steps: Vec<Step>,
 }
 
 impl<'a> Bench<'a> {
     fn new(images: &'a Images, cell: Cell) -> Self {
         let network =
             |seed| TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, 1e-4, &mut random::stream(seed, Purpose::Init, 0));
-        let start = |trial: usize| Start::of(network(trial as u64), 0.25, 1e-5);
-        let lanes = train::lanes::<f32>(PIXELS, cell.batch_size).unwrap_or_else(Lanes::alone);
-        let cohort = Cohort::new((0..cell.cohort).map(start).collect(), lanes);
+        let method = Method { rule: Rule::Sgd, l2: 0.25 };
+        let lanes = Blas::<f32>::lanes(shape(PIXELS, cell.batch_size)).unwrap_or_else(Lanes::alone);
+        let networks = (0..cell.cohort).map(|trial| (network(trial as u64), method)).collect();
+        let sampler = Sampler::new(0, Sampling::Replacement, ROWS);
         Self {
             images,
-            sampler: Sampler::new(0, Sampling::Replacement, ROWS),
-            rows: vec![0; cell.batch_size],
-            mean: vec![127.5; PIXELS],
-            batch: Minibatch::new(cell.batch_size, PIXELS),
-            scratch: cohort.scratch(cell.batch_size),
-            losses: vec![0.0; cell.cohort],
-            cohort,
+            prepared: Fitted::of_mean(vec![127.5; PIXELS]).prepared(),
+            lockstep: Lockstep::new(Cohort::new(networks, lanes), sampler, cell.batch_size, PIXELS),
+            steps: vec![Step { iteration: 0, rate: 1e-5, data_loss: 0.0 }; cell.cohort],
         }
     }
 
     fn gather(&mut self) {
-        self.sampler.draw(&mut self.rows);
-        self.batch.gather(self.images.rows(), &self.mean, self.rows.iter().map(|&row| row as usize));
+        self.lockstep.gather(&self.prepared.source(self.images.rows()));
     }
 
     fn iterate(&mut self) {
-        self.gather();
-        self.cohort.iterate(&self.batch, &mut self.scratch, black_box(&mut self.losses));
+        self.lockstep.iterate(&self.prepared.source(self.images.rows()), black_box(&mut self.steps));
     }
 
     /// The timed work was real: the losses are those of networks that learn nothing from random labels.
     fn check(&self) {
         assert!(
-            self.losses.iter().all(|loss| (1.5..4.0).contains(loss)),
+            self.steps.iter().all(|step| (1.5..4.0).contains(&step.data_loss)),
             "losses of random labels are near ln 10: {:?}",
-            self.losses
+            self.steps
         );
     }
 }
@@ -202,11 +199,12 @@ pub fn breakdown(
             };
             bench.gather();
             lap(0);
-            bench.cohort.forward(bench.batch.x(), &mut bench.scratch);
+            let Lockstep { cohort, batch, scratch, .. } = &mut bench.lockstep;
+            cohort.forward(batch, scratch);
             lap(1);
-            bench.cohort.middle(bench.batch.labels(), &mut bench.scratch, &mut bench.losses);
+            cohort.middle(batch.labels(), scratch, &mut bench.steps);
             lap(2);
-            bench.cohort.backward(bench.batch.x(), &bench.scratch);
+            cohort.backward(batch, scratch);
             lap(3);
         }
         let [gather_micros, forward_micros, middle_micros, backward_micros] = samples.map(|samples| median(&samples));

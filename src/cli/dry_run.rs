@@ -76,7 +76,7 @@ pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
         cohorts: job.cohorts.len(),
         widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),
         workers,
-        trials_may_share_cohorts: job.limits.may_share,
+        trials_may_share_cohorts: job.alone == 0,
         floating_point_operations: job.work() + 0.0, // a sum of nothing is -0
         data_bytes: data.bytes(),
         bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),

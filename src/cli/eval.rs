@@ -10,11 +10,10 @@ use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::limits;
-use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
+use crate::model::saved::{Provenance, SavedModel};
 use crate::numbers;
-use crate::real::Real;
 use crate::sweep::layout::{BEST_MODEL, MODEL};
-use crate::train;
+use crate::train::engine;
 
 /// Flags of `eval`.
 #[derive(Debug, clap::Args)]
@@ -64,10 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let path = model_file(&arguments.model)?;
     // Its bytes, and its numbers in the order of training.
     limits::foresee("the model", path.metadata().map_or(0, |metadata| 3 * metadata.len()))?;
-    let report = match AnyModel::read(&path)? {
-        AnyModel::F32(model) => measure(arguments, &path, &model)?,
-        AnyModel::F64(model) => measure(arguments, &path, &model)?,
-    };
+    let report = measure(arguments, &path, &SavedModel::read(&path)?)?;
     let also = |name: &str, accuracy: Option<f64>| {
         accuracy.map_or(String::new(), |accuracy| format!(", {name} accuracy {}", percent(accuracy)))
     };
@@ -82,24 +78,28 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(0)
 }
 
-fn measure<T: Real>(arguments: &Arguments, path: &Path, model: &SavedModel<T>) -> Result<Report> {
+fn measure(arguments: &Arguments, path: &Path, model: &SavedModel) -> Result<Report> {
     let (data, other_data) = load(arguments, path, &model.provenance)?;
-    let (inputs, classes) = (model.network.w1.nrows(), model.network.b2.len());
+    let (inputs, classes) = (model.fitted.inputs(), model.classes());
     if (inputs, classes) != (data.inputs(), data.classes()) {
         let expected = format!("a model of {} inputs and {} classes, as the data have", data.inputs(), data.classes());
         let found = format!("one of {inputs} inputs and {classes} classes");
         return Err(Error::content(path, expected, found, "give another model, or the data that it was trained on"));
     }
-    let batch_size = model.provenance.hyperparameters.batch_size;
-    let accuracy = |split| train::accuracy(&model.network, batch_size, data.rows(split), &model.mean);
+    let (precision, batch_size) =
+        (model.provenance.hyperparameters.precision, model.provenance.hyperparameters.batch_size);
+    let accuracy = |split| {
+        let accuracy = engine(precision).accuracy(&model.network, &model.fitted, batch_size, data.rows(split));
+        accuracy.map_err(|found| Error::content(path, "a whole model", found, "give another model"))
+    };
     Ok(Report {
         model: path.display().to_string(),
         trial: model.provenance.trial.clone(),
         status: "complete",
         other_data,
-        train_accuracy: arguments.train.then(|| accuracy(Split::Train)),
-        val_accuracy: accuracy(Split::Val),
-        test_accuracy: arguments.test.then(|| accuracy(Split::Test)),
+        train_accuracy: arguments.train.then(|| accuracy(Split::Train)).transpose()?,
+        val_accuracy: accuracy(Split::Val)?,
+        test_accuracy: arguments.test.then(|| accuracy(Split::Test)).transpose()?,
         data_fingerprint: data.fingerprint.clone(),
     })
 }

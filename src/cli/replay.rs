@@ -13,10 +13,10 @@ use crate::data::synthetic::Manifest;
 use crate::error::Result;
 use crate::files;
 use crate::limits;
-use crate::model::cohort::PenaltyGradient;
 use crate::random::numpy::RandomState;
+use crate::real::Precision;
 use crate::replay::published::{self, RELATIVE_TOLERANCE};
-use crate::replay::{Cifar, Line, Toy, cifar};
+use crate::replay::{Cifar, Line, PenaltyGradient, Toy, cifar};
 use crate::report::progress::Progress;
 use crate::report::{plots, weights};
 use crate::sweep::layout::{HISTORY_PICTURE, WEIGHTS_PICTURE};
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let (cifar, left_out) = match data {
         Ok(data) => {
             let progress = Progress::new("replay", "iterations", cifar::hyperparameters().iterations as f64);
-            let cifar = Cifar::<f64>::replay(&data, state, gradient, || progress.add(1, 1.0));
+            let cifar = Cifar::replay(&data, state, Precision::F64, gradient, || progress.add(1, 1.0));
             progress.finish();
             let cifar = cifar?;
             lines.extend(published::CIFAR.iter().flat_map(|group| group.lines(&cifar, gradient)));
@@ -127,13 +127,13 @@ fn load(place: &DataDirectory) -> Result<std::result::Result<Dataset, String>> {
 }
 
 /// The pictures that the notebook draws, of what was replayed.
-fn draw(directory: &Path, toy: &Toy, cifar: Option<&Cifar<f64>>) -> Result<()> {
+fn draw(directory: &Path, toy: &Toy, cifar: Option<&Cifar>) -> Result<()> {
     plots::losses("Toy network, 5 rows", &toy.losses).write(&directory.join("toy-loss.png"))?;
     let Some(cifar) = cifar else { return Ok(()) };
     let headline = headline(&cifar::hyperparameters(), &cifar.outcome);
     plots::history(&headline, &cifar.losses, &cifar.outcome.curve).write(&directory.join(HISTORY_PICTURE))?;
     let Some(network) = &cifar.network else { return Ok(()) };
-    weights::grid(network.w1.view()).write(&directory.join(WEIGHTS_PICTURE))
+    weights::grid(network.tensor("W1").expect("a network has it")).write(&directory.join(WEIGHTS_PICTURE))
 }
 
 /// The numbers by group, then the verdict.

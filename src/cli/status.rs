@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::report::{Summary, kernels_warning};
 use super::{percent, print, print_json, say};
 use crate::error::Result;
-use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::journal::Results;
+use crate::sweep::layout::CHECKPOINTS;
 use crate::sweep::lock::{self, DEAD_AFTER, Holder};
 use crate::sweep::space::Trial;
 use crate::sweep::{directory, plan};
+use crate::train::checkpoint::Checkpoints;
+use crate::train::work_of_iteration;
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let holders = lock::holders(directory, DEAD_AFTER)?;
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
     let results = Results::read(directory)?;
-    let checkpoints = Checkpoints::find(directory)?;
+    let checkpoints = Checkpoints::find(&directory.join(CHECKPOINTS))?;
     let damage: Vec<&String> = results.damage_to_tell(!running.is_empty()).collect();
     damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
 
@@ -110,7 +112,7 @@ fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
         match results.records.get(&trial.id) {
             Some(record) => {
                 seconds += record.train_seconds;
-                done += plan::work_of_iteration(&trial.hyperparameters, 1) * record.outcome.iterations_done as f64;
+                done += work_of_iteration(&trial.hyperparameters, 1) * record.outcome.iterations_done as f64;
             }
             None => missing += plan::work(&trial.hyperparameters, 1),
         }
@@ -126,7 +128,7 @@ fn for_people(report: &Report) -> String {
     };
     let missing = match report.interrupted {
         0 => summary.missing.to_string(),
-        interrupted => format!("{}, {interrupted} of them with a checkpoint to go on from", summary.missing),
+        interrupted => format!("{}, {interrupted} of them with a checkpoint", summary.missing),
     };
     let mut lines = vec![
         ("trials", summary.trials.to_string()),

@@ -19,18 +19,17 @@ use crate::machine::available_cores;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::signals;
-use crate::sweep::checkpoints::Checkpoints;
 use crate::sweep::cluster;
 use crate::sweep::directory::{self, Claim, Standing};
 use crate::sweep::job::{Job, Site};
 use crate::sweep::journal::{self, Results, better_first};
-use crate::sweep::layout::ENVIRONMENT;
+use crate::sweep::layout::{CHECKPOINTS, ENVIRONMENT};
 use crate::sweep::lock::{self, Advance, Lock};
-use crate::sweep::plan;
 use crate::sweep::runner::{self, Watcher};
 use crate::sweep::shard::Shard;
 use crate::sweep::space::{Space, Trial};
-use crate::train::{Outcome, Status};
+use crate::train::checkpoint::Checkpoints;
+use crate::train::{Outcome, Status, work_of_iteration};
 
 /// Flags of `sweep`.
 #[derive(Debug, clap::Args)]
@@ -157,7 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     if arguments.dry_run {
         let Claim { trials, standing } = dry_run::claim(site, &resolved, trials, arguments.extend, takeover_after)?;
-        let checkpoints = Checkpoints::find(directory)?;
+        let checkpoints = Checkpoints::find_whole(&directory.join(CHECKPOINTS))?;
         let job = Job::new(site, &trials, &Results::read(directory)?, &arguments.retried(), &checkpoints, workers);
         tell_plan(&job, site, trials.len(), &blas.version);
         return dry_run::run(&data, &job, standing);
@@ -183,7 +182,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     files::remove_leftovers(directory, files::SURELY_DEAD);
     journal::repair(directory, shard)?.iter().for_each(|repaired| say(&format!("repaired: {repaired}")));
     let before = Results::read(directory)?;
-    let checkpoints = Checkpoints::find(directory)?;
+    let checkpoints = Checkpoints::find_whole(&directory.join(CHECKPOINTS))?;
     before.damage_to_tell(!is_alone).chain(&checkpoints.damage).for_each(|damage| say(&format!("warning: {damage}")));
     let job = Job::new(site, &trials, &before, &arguments.retried(), &checkpoints, workers);
     tell_plan(&job, site, trials.len(), &blas.version);
@@ -205,7 +204,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let results = Results::read(directory)?;
     if outcome.is_ok() {
         // After an interruption, a trial that is trained again has an old record, and a checkpoint to resume from.
-        Checkpoints::find(directory)?.remove_recorded(&|trial| results.records.contains_key(trial));
+        Checkpoints::find(&directory.join(CHECKPOINTS))?.remove_recorded(&|trial| results.records.contains_key(trial));
     }
     if let Err(error) = outcome {
         let done = job.trials.iter().filter(|trial| results.records.contains_key(&trial.id)).count();
@@ -243,10 +242,12 @@ fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
         job.limits.workers,
         site.kernel
     ));
-    if !job.limits.may_share {
-        say(
-            "warning: with these BLAS kernels a trial's bits would depend on its cohort: each trial trains alone, which is slower",
-        );
+    if job.alone > 0 {
+        say(&format!(
+            "warning: with these BLAS kernels the results of {} trials would depend on their cohorts, to the last bits: each of them trains \
+             alone, which is slower",
+            job.alone
+        ));
     }
     warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
 }
@@ -302,7 +303,7 @@ impl Watcher for Display<'_> {
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         let left = trial.hyperparameters.iterations - outcome.iterations_done;
-        self.progress.skip(left as f64 * plan::work_of_iteration(&trial.hyperparameters, self.inputs));
+        self.progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.inputs));
         match (outcome.status, outcome.val_accuracy) {
             (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {
                 self.progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));

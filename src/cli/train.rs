@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -14,22 +13,24 @@ use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
 use crate::limits;
-use crate::model::checkpoint::{Provenance, SavedModel};
-use crate::model::{Hyperparameters, TwoLayerNet};
-use crate::real::{Precision, Real};
+use crate::model::Hyperparameters;
+use crate::model::saved::SavedModel;
 use crate::report::environment::Environment;
-use crate::report::history::{self, LossPoint};
+use crate::report::history;
 use crate::report::progress::Progress;
 use crate::report::{plots, weights};
 use crate::signals;
-use crate::sweep::checkpoints::{self, Checkpoints, Made, Slots};
 use crate::sweep::directory;
-use crate::sweep::layout::{ENVIRONMENT, HISTORY, HISTORY_PICTURE, MODEL, WEIGHTS_PICTURE};
+use crate::sweep::layout::{ENVIRONMENT, HISTORY, HISTORY_PICTURE, MODEL, WEIGHTS_PICTURE, checkpoints_of};
 use crate::sweep::lock::{Advance, DEAD_AFTER, Lock};
 use crate::sweep::shard::Shard;
 use crate::sweep::space::{Resolved, Trial};
-use crate::train::{self, Detail, Ended, EpochPoint, Next, Observer, Outcome, State, Status};
-use crate::version;
+use crate::tensors::Parts;
+use crate::train::checkpoint::{self, Checkpoints, Made, Resumable, Slots};
+use crate::train::pace::Pace;
+use crate::train::{
+    Detail, Ended, EpochPoint, LossPoint, Next, Observer, Origin, Outcome, State, Status, Task, engine, fit,
+};
 
 /// Flags of `train`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ pub struct Arguments {
     /// Measure on the test split too, once, at the end
     #[arg(long)]
     test: bool,
-    /// With --out: seconds between two checkpoints, which the same command goes on from
+    /// With --out: seconds between two checkpoints, from which the same command resumes
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     checkpoint_every: f64,
     #[command(flatten)]
@@ -82,18 +83,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let train_rows = data.rows(Split::Train).len();
     let trial = Trial::new(arguments.hyperparameters.clone().check(train_rows)?, &data.fingerprint);
     let site = Site { data: &data, blas: &blas, trial: &trial };
-    let train = |keeper| match trial.hyperparameters.precision {
-        Precision::F32 => site.train::<f32>(arguments, keeper),
-        Precision::F64 => site.train::<f64>(arguments, keeper),
-    };
-    let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return train(None) };
+    let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return site.train(arguments, None) };
     directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
     let lock = Lock::take(directory, Shard::WHOLE, DEAD_AFTER, &stop, &|line| say(&format!("train: {line}")))?;
-    let keeper = Keeper::new(&site, directory, checkpoint_every, Arc::clone(&stop))?;
+    let keeper = Keeper::new(&site, directory, checkpoint_every, &stop)?;
     let advance = || Advance { trials: 1, ..Advance::default() };
     let mut code = 0;
     lock.while_held(DEAD_AFTER, &stop, &advance, || {
-        code = train(Some(keeper))?;
+        code = site.train(arguments, Some(keeper))?;
         Ok(())
     })?;
     Ok(code)
@@ -107,37 +104,45 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn train<T: Real>(&self, arguments: &Arguments, keeper: Option<Keeper<'_>>) -> Result<u8> {
+    fn train(&self, arguments: &Arguments, keeper: Option<Keeper<'_>>) -> Result<u8> {
         let Self { data, trial, .. } = self;
-        let trials = std::slice::from_ref(&trial.hyperparameters);
-        let Hyperparameters { hidden, batch_size, .. } = *trials[0];
-        let bytes = train::bytes_of_cohort(T::PRECISION, hidden, batch_size, data.inputs());
+        let Hyperparameters { hidden, batch_size, precision, .. } = *trial.hyperparameters;
+        let bytes = fit(&trial.hyperparameters, data.inputs()).bytes(hidden);
         warn_of_memory(bytes as u64, "choose fewer hidden units, or ask for more memory");
         limits::foresee_workers(1, bytes as u64)?;
-        let resumed = keeper.as_ref().map(Keeper::resume::<T>).transpose()?.flatten();
-        let done = resumed.as_ref().map_or(0, |(state, _)| state.iteration);
-        let mut recorder = Recorder::<T>::new(trial.hyperparameters.iterations - done, keeper);
-        match resumed {
-            Some((state, losses)) => {
-                say(&format!("train: goes on from a checkpoint after {done} iterations"));
-                recorder.losses = losses;
-                train::resume(state, data, trials, Detail::EveryIteration, &mut recorder);
+        let resumed = keeper.as_ref().map(Keeper::resume).transpose()?.flatten();
+        let done = resumed.as_ref().map_or(0, |(from, _)| from.iteration);
+        let mut recorder = Recorder::new(trial.hyperparameters.iterations - done, keeper);
+        let origin = match &resumed {
+            Some((from, losses)) => {
+                say(&format!("train: resumes from a checkpoint after {done} iterations"));
+                recorder.losses.clone_from(losses);
+                Origin::Resumed(from.load()?)
             }
-            None => train::train(data, trials, Detail::EveryIteration, &mut recorder),
-        }
+            None => Origin::Seed,
+        };
+        let tasks = [Task::whole(&trial.hyperparameters)];
+        let trained = engine(precision).train(origin, data, &tasks, Detail::EveryIteration, &mut recorder);
+        trained.map_err(|found| match &resumed {
+            Some((from, _)) => from.refused(found),
+            None => unreachable!("a network that is drawn for its trial fits it: {found}"),
+        })?;
         recorder.progress.finish();
         if let Some(error) = recorder.error {
             return Err(error);
         }
         let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
-        let test = |network: &TwoLayerNet<T>| train::accuracy(network, batch_size, data.rows(Split::Test), &data.mean);
+        let test = |network: &Parts| {
+            let accuracy = engine(precision).accuracy(network, &data.fitted, batch_size, data.rows(Split::Test));
+            accuracy.expect("a network that was trained is whole")
+        };
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
         if let Some(directory) = &arguments.out {
             self.keep(directory, &recorder.losses, &ending)?;
             recorder.keeper.iter().for_each(Keeper::remove);
         }
-        tell(&ending, test_accuracy, arguments.out.as_deref());
+        print_ending(&ending, test_accuracy, arguments.out.as_deref());
         let outcome = ending.outcome;
         print_json(&Report {
             trial: trial.id.clone(),
@@ -154,7 +159,7 @@ impl Site<'_> {
     }
 
     /// Writes what the output directory is for.
-    fn keep<T: Real>(&self, directory: &Path, losses: &[LossPoint], ending: &Ended<T>) -> Result<()> {
+    fn keep(&self, directory: &Path, losses: &[LossPoint], ending: &Ended) -> Result<()> {
         let Self { data, blas, trial } = self;
         let curve = &ending.outcome.curve;
         history::write(&directory.join(HISTORY), losses, curve)?;
@@ -162,17 +167,9 @@ impl Site<'_> {
         plots::history(&headline, losses, curve).write(&directory.join(HISTORY_PICTURE))?;
         Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
-        weights::grid(network.w1.view()).write(&directory.join(WEIGHTS_PICTURE))?;
-        let provenance = Provenance {
-            trial: trial.id.clone(),
-            hyperparameters: (*trial.hyperparameters).clone(),
-            data: data.config.clone(),
-            data_fingerprint: data.fingerprint.clone(),
-            val_accuracy: ending.outcome.val_accuracy,
-            program: version::program(),
-            kernel: blas.kernel.clone(),
-        };
-        SavedModel { network: network.clone(), mean: data.mean.clone(), provenance }.write(&directory.join(MODEL))
+        weights::grid(network.tensor("W1").expect("a network has it")).write(&directory.join(WEIGHTS_PICTURE))?;
+        let model = SavedModel::new(trial, data, &blas.kernel, network, ending.outcome.val_accuracy);
+        model.write(&directory.join(MODEL))
     }
 }
 
@@ -186,7 +183,7 @@ pub fn headline(hyperparameters: &Hyperparameters, outcome: &Outcome) -> String 
     format!("{hidden} hidden units, learning rate {learning_rate}, l2 {l2}: {end}")
 }
 
-fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Path>) {
+fn print_ending(ending: &Ended, test_accuracy: Option<f64>, directory: Option<&Path>) {
     let outcome = &ending.outcome;
     match (outcome.val_accuracy, outcome.diverged_at) {
         (Some(accuracy), _) => {
@@ -212,107 +209,96 @@ fn tell<T>(ending: &Ended<T>, test_accuracy: Option<f64>, directory: Option<&Pat
 /// Keeps a training that is under way: its state, and its losses until then.
 struct Keeper<'a> {
     trial: &'a Trial,
-    directory: &'a Path,
+    /// Where it keeps them.
+    folder: PathBuf,
     made: Made,
     slots: Slots,
-    every: Duration,
-    last: Instant,
-    stop: Arc<AtomicBool>,
+    pace: Pace<'a>,
 }
 
 impl<'a> Keeper<'a> {
-    fn new(site: &Site<'a>, directory: &'a Path, every: Duration, stop: Arc<AtomicBool>) -> Result<Self> {
-        checkpoints::prepare(directory, Shard::WHOLE)?;
+    fn new(site: &Site<'a>, directory: &Path, every: Duration, stop: &'a AtomicBool) -> Result<Self> {
+        let folder = checkpoints_of(directory, Shard::WHOLE);
+        checkpoint::prepare(&folder)?;
         Ok(Self {
             trial: site.trial,
-            directory,
             made: Made::with(&site.blas.kernel, &site.data.fingerprint),
-            slots: Slots::new(directory, Shard::WHOLE, &[site.trial]),
-            every,
-            last: Instant::now(),
-            stop,
+            slots: Slots::new(&folder, &[site.trial]),
+            pace: Pace::new(stop, every),
+            folder,
         })
     }
 
     fn losses_file(&self) -> PathBuf {
-        checkpoints::folder(self.directory, Shard::WHOLE).join(HISTORY)
+        self.folder.join(HISTORY)
     }
 
-    /// The state and the losses before it, if they are there.
-    fn resume<T: Real>(&self) -> Result<Option<(State<T>, Vec<LossPoint>)>> {
-        let found = Checkpoints::find(self.directory)?;
+    /// The checkpoint and the losses before it, if they are there.
+    fn resume(&self) -> Result<Option<(Resumable<'a>, Vec<LossPoint>)>> {
+        let root = self.folder.parent().unwrap_or(&self.folder);
+        let found = Checkpoints::find_whole(root)?;
         found.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
         let from = found.resumable(&self.made, &[self.trial]).into_iter().next();
         let unusable = found.tell_unusable(&self.made, &[self.trial]);
         unusable.iter().for_each(|line| say(&format!("warning: {line}")));
         let (Some(from), Some(mut losses)) = (from, history::read_losses(&self.losses_file())) else { return Ok(None) };
         losses.truncate(from.iteration);
-        // The losses are written first, so there are as many, unless somebody meddled.
-        if losses.len() < from.iteration { Ok(None) } else { from.load().map(|state| Some((state, losses))) }
+        // The losses are written first, so there are as many, unless somebody changed them.
+        Ok((losses.len() == from.iteration).then_some((from, losses)))
     }
 
     /// Removes what it kept: the training is over.
     fn remove(&self) {
         self.slots.remove();
         let _ = fs::remove_file(self.losses_file());
-        checkpoints::remove_folder(self.directory, Shard::WHOLE);
+        checkpoint::remove_folder(&self.folder);
     }
 
-    fn next(&self) -> Next {
-        if self.stop.load(Ordering::Relaxed) {
-            Next::CheckpointAndStop
-        } else if self.last.elapsed() >= self.every {
-            Next::Checkpoint
-        } else {
-            Next::Iterate
-        }
-    }
-
-    fn write<T: Real>(&mut self, state: &State<T>, losses: &[LossPoint]) -> Result<()> {
+    fn write(&mut self, state: &State, losses: &[LossPoint]) -> Result<()> {
         history::write(&self.losses_file(), losses, &[])?;
         self.slots.write(&RealDisk, &self.made, &[self.trial], state)?;
-        self.last = Instant::now();
+        self.pace.checkpoint_written();
         Ok(())
     }
 }
 
 /// Keeps losses and the end, and shows progress.
-struct Recorder<'a, T> {
+struct Recorder<'a> {
     progress: Progress,
     losses: Vec<LossPoint>,
-    ending: Option<Ended<T>>,
+    ending: Option<Ended>,
     keeper: Option<Keeper<'a>>,
     /// Why a checkpoint could not be written.
     error: Option<Error>,
 }
 
-impl<'a, T> Recorder<'a, T> {
+impl<'a> Recorder<'a> {
     fn new(iterations: usize, keeper: Option<Keeper<'a>>) -> Self {
         let progress = Progress::new("train", "iterations", iterations as f64);
         Self { progress, losses: Vec::with_capacity(iterations.min(1 << 20)), ending: None, keeper, error: None }
     }
 }
 
-impl<T: Real> Observer<T> for Recorder<'_, T> {
+impl Observer for Recorder<'_> {
     fn next(&mut self) -> Next {
         match &self.keeper {
             _ if self.error.is_some() => Next::Stop,
-            Some(keeper) => keeper.next(),
+            Some(keeper) => keeper.pace.next(),
             None => Next::Iterate,
         }
     }
 
-    fn checkpoint(&mut self, state: State<T>) {
+    fn checkpoint(&mut self, state: State) {
         let written = self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.write(&state, &self.losses));
         self.error = written.err();
     }
 
-    fn iterated(&mut self, _trials: usize, _units: usize) {
+    fn iterated(&mut self, _trials: usize, _work: f64) {
         self.progress.add(1, 1.0);
     }
 
-    fn loss(&mut self, _trial: usize, iteration: usize, loss: f64, learning_rate: f64) {
-        self.losses.push(LossPoint { iteration, loss, learning_rate });
+    fn loss(&mut self, _trial: usize, point: &LossPoint) {
+        self.losses.push(*point);
     }
 
     fn epoch(&mut self, _trial: usize, point: &EpochPoint) {
@@ -328,7 +314,7 @@ impl<T: Real> Observer<T> for Recorder<'_, T> {
         self.progress.note(format!("loss {:.4}, val accuracy {}", point.loss, percent(point.val_accuracy)));
     }
 
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
+    fn ended(&mut self, ended: Vec<Ended>) {
         self.ending = ended.into_iter().next();
     }
 }

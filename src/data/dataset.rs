@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::cifar::{Format, Images, PIXELS};
 use super::contents::hex;
 use super::files::Files;
+use super::prepare::{Fitted, Preparation};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::numbers;
@@ -107,8 +108,8 @@ pub struct Dataset {
     training: Images,
     test: Images,
     sizes: [usize; 3],
-    /// Mean of the training split, (D), exact sums divided once.
-    pub mean: Vec<f64>,
+    /// The preparation, fitted to the training split.
+    pub fitted: Fitted,
     /// As asked for, with the sizes that were found.
     pub config: DataConfig,
     /// Hash of the files, the split and the preprocessing: 16 hexadecimal digits.
@@ -149,8 +150,9 @@ impl Dataset {
         }
         // It has been compared: what is made of the data does not depend on whether it was asked for.
         let config = DataConfig { fingerprint: None, ..config };
-        let mean = mean_image(&training.pixels[..sizes[0] * PIXELS]);
-        Ok(Self { training, test, sizes, mean, config, fingerprint, directory, is_synthetic })
+        let rows = Rows { pixels: &training.pixels[..sizes[0] * PIXELS], labels: &training.labels[..sizes[0]] };
+        let fitted = Preparation::default().fit(rows, PIXELS);
+        Ok(Self { training, test, sizes, fitted, config, fingerprint, directory, is_synthetic })
     }
 
     /// The rows of a split.
@@ -171,7 +173,7 @@ impl Dataset {
 
     /// D, the number of inputs.
     pub fn inputs(&self) -> usize {
-        PIXELS
+        self.fitted.inputs()
     }
 
     /// C, the number of classes.
@@ -196,9 +198,11 @@ impl Dataset {
 /// Hash of the files that `digest` stands for, the resolved split and the preprocessing.
 fn fingerprint(digest: &[u8], resolved: &DataConfig) -> String {
     let sizes = sizes(resolved);
-    let hash = Sha256::new()
-        .chain_update(digest)
-        .chain_update(format!("{} {sizes:?} mean", resolved.dataset.fingerprint_key()));
+    let hash = Sha256::new().chain_update(digest).chain_update(format!(
+        "{} {sizes:?} {}",
+        resolved.dataset.fingerprint_key(),
+        Preparation::default().key()
+    ));
     hex(&hash.finalize()[..8])
 }
 
@@ -230,18 +234,6 @@ fn resolve(config: &DataConfig, training: usize, test: usize) -> Result<DataConf
     Ok(DataConfig { train: Some(train), val: Some(val), test: Some(test_rows), ..config.clone() })
 }
 
-/// Mean over rows of a (rows, D) matrix of bytes: sums of integers are exact, so only the division rounds.
-fn mean_image(pixels: &[u8]) -> Vec<f64> {
-    let mut sums = vec![0_u64; PIXELS];
-    for row in pixels.chunks_exact(PIXELS) {
-        for (sum, &pixel) in sums.iter_mut().zip(row) {
-            *sum += u64::from(pixel);
-        }
-    }
-    let rows = (pixels.len() / PIXELS) as f64;
-    sums.into_iter().map(|sum| sum as f64 / rows).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,16 +252,5 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         let config = DataConfig { val: Some(0), ..DataConfig::default() };
         assert!(resolve(&config, 50_000, 10_000).is_err());
-    }
-
-    #[test]
-    fn the_mean_image_is_the_mean_of_each_pixel() {
-        let mut pixels = vec![0; 3 * PIXELS];
-        pixels[5] = 1;
-        pixels[PIXELS + 5] = 2;
-        pixels[2 * PIXELS + 5] = 255;
-        let mean = mean_image(&pixels);
-        assert_eq!(mean[5], 86.0);
-        assert_eq!(mean[4], 0.0);
     }
 }

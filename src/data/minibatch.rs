@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Rows;
+use super::prepare::Source;
 use crate::blas::matrix::Matrix;
 use crate::random::numpy::RandomState;
 use crate::random::{self, ChaCha8Rng, Purpose};
@@ -105,7 +105,22 @@ impl Stream {
     }
 }
 
-/// A buffer of B rows that the products read: X (B, D), and the labels y (B).
+/// The rows that a product reads, and their labels.
+pub trait Batch<T>: Send {
+    /// Room for `rows` rows of `inputs` numbers.
+    fn new(rows: usize, inputs: usize) -> Self;
+
+    /// Gathers row `rows[i]` of `from` as row i, with its label.
+    ///
+    /// # Panics
+    /// There are more rows than room, a row number is not below `from.len()`, or rows have another number of inputs.
+    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>);
+
+    /// y as last gathered.
+    fn labels(&self) -> &[u8];
+}
+
+/// A buffer of B rows of real numbers: X (B, D), and the labels y (B).
 #[derive(Debug)]
 pub struct Minibatch<T> {
     /// (room for rows, D).
@@ -115,11 +130,6 @@ pub struct Minibatch<T> {
 }
 
 impl<T: Real> Minibatch<T> {
-    /// Room for up to `rows` rows of `inputs` numbers.
-    pub fn new(rows: usize, inputs: usize) -> Self {
-        Self { buffer: Matrix::zeros(rows, inputs), labels: vec![0; rows], rows: 0 }
-    }
-
     /// A minibatch that is there already: X (B, D) and y (B).
     ///
     /// # Panics
@@ -136,23 +146,20 @@ impl<T: Real> Minibatch<T> {
         self.buffer.top(self.rows)
     }
 
-    /// Everything that the buffer has room for: X, and below it whatever was there before.
+    /// Everything that the buffer has room for: X, and below it whatever was there before. Products read all of it, so that they have the
+    /// same shape, and so the same bits, for the last rows of a split.
     pub fn buffer(&self) -> ArrayView2<'_, T> {
         self.buffer.view()
     }
+}
 
-    /// y (B) as last gathered.
-    pub fn labels(&self) -> &[u8] {
-        &self.labels[..self.rows]
+impl<T: Real> Batch<T> for Minibatch<T> {
+    fn new(rows: usize, inputs: usize) -> Self {
+        Self { buffer: Matrix::zeros(rows, inputs), labels: vec![0; rows], rows: 0 }
     }
 
-    /// Brings row `rows[i]` of `from`, less the mean image, into row i of X, and its label into y.
-    ///
-    /// Rows stay bytes until here: a quarter of the memory traffic of f32 rows, and the same values to the bit.
-    ///
-    /// # Panics
-    /// There are more rows than room, a row number is not below `from.len()`, or rows have another number of inputs.
-    pub fn gather(&mut self, from: Rows<'_>, mean: &[T], rows: impl ExactSizeIterator<Item = usize>) {
+    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>) {
+        let Source::Bytes { rows: from, mean } = *from;
         let inputs = self.buffer.columns();
         assert_eq!(mean.len(), inputs, "rows have as many numbers as the buffer");
         self.rows = rows.len();
@@ -169,6 +176,10 @@ impl<T: Real> Minibatch<T> {
             decode(self.buffer.row_mut(place), source(row), mean);
         }
     }
+
+    fn labels(&self) -> &[u8] {
+        &self.labels[..self.rows]
+    }
 }
 
 /// A row of bytes, less the mean image.
@@ -182,6 +193,7 @@ fn decode<T: Real>(target: &mut [T], source: &[u8], mean: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::dataset::Rows;
 
     #[test]
     fn an_epoch_of_shuffled_sampling_holds_every_row_once_and_epochs_differ() {
@@ -217,7 +229,7 @@ mod tests {
     fn gather_brings_rows_and_labels_and_subtracts_the_mean() {
         let from = Rows { pixels: &[1, 2, 3, 4, 5, 6], labels: &[7, 8, 9] };
         let mut batch = Minibatch::<f32>::new(3, 2);
-        batch.gather(from, &[0.5, 1.0], [2, 0].into_iter());
+        batch.gather(&Source::Bytes { rows: from, mean: &[0.5, 1.0] }, [2, 0].into_iter());
         assert_eq!(batch.x(), ndarray::array![[4.5, 5.0], [0.5, 1.0]]);
         assert_eq!(batch.labels(), [9, 7]);
     }

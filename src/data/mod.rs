@@ -9,6 +9,7 @@ mod folder;
 pub mod format;
 mod map;
 pub mod minibatch;
+pub mod prepare;
 pub mod synthetic;
 
 pub use dataset::{DataConfig, Dataset, Split};

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! one forward    Zᵀ = V·Xᵀ             (places, D)·(D, B)
-//! per member     bias, ReLU, second layer, softmax, deltas    (small; see `second_layer`)
+//! per member     bias, ReLU, second layer, softmax, gradients, update    (small; see `head` and `optimizer`)
 //! one backward   V += Δᵀ·X             (places, B)·(B, D), straight into the weights
 //! ```
 //!
@@ -15,89 +15,61 @@
 //! product accumulates into the weights.
 //!
 //! *No decay pass.* The L2 penalty multiplies W1 by (1 − 2ηλ) before that. Member k's weights are held as W1_k = σ_k·V_k;
-//! the decay multiplies the scalar σ_k, and Δ_k is divided by it. Before σ_k gets small it is folded back into V_k.
-//! Source: L. Bottou, "Stochastic Gradient Descent Tricks" (2012), section 5.1.
+//! the decay multiplies the scalar σ_k, and Δ_k is divided by it (see [`Factors`]). Before σ_k gets small it is folded back into V_k.
 //!
 //! A member's results do not depend on its neighbours, to the bit: rows of a product do not mix, each unit stands in a place of the
 //! lane that it has alone ([`Lanes`]), and what is per member is computed by itself.
 
-use clap::ValueEnum;
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, s};
-use serde::Serialize;
-
-use super::second_layer::{SecondLayer, UnitRows, Update};
-use super::two_layer_net::TwoLayerNet;
+use super::head::{Head, UnitRows, softmax_loss};
+use super::optimizer::{Factors, Rule, Scalars};
+use super::two_layer_net::{TwoLayerNet, largest};
+use super::wide::Wide;
 use crate::blas::lanes::Lanes;
-use crate::blas::matrix::Matrix;
-use crate::data::minibatch::Minibatch;
+use crate::data::minibatch::Batch;
 use crate::real::Real;
+use crate::tensors::Parts;
 
-/// σ is folded into the weights when it falls below this: far above where f32 loses digits, rare enough to cost nothing.
-const SMALLEST_SCALE: f64 = 1e-3;
-
-/// The derivative of the penalty λ‖W‖² that training descends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PenaltyGradient {
-    /// 2λ W, as the derivative is
-    #[default]
-    Derived,
-    /// λ W, as the notebook's author wrote it: half of the derivative
-    Notebook,
-}
-
-impl PenaltyGradient {
-    /// What it multiplies λ W by.
-    pub fn factor(self) -> f64 {
-        match self {
-            Self::Derived => 2.0,
-            Self::Notebook => 1.0,
-        }
-    }
-}
-
-/// A network to train, and how.
-#[derive(Clone, Debug)]
-pub struct Start<T> {
-    /// The weights, those of the first layer divided by `scale`.
-    pub network: TwoLayerNet<T>,
-    /// σ: the first layer is σ times that of `network`.
-    pub scale: f64,
+/// How a member is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Method {
+    /// The update rule, the same kind for all members of a cohort.
+    pub rule: Rule,
     /// λ.
     pub l2: f64,
-    /// η of the first epoch.
-    pub learning_rate: f64,
-    /// Which gradient of the penalty it descends.
-    pub penalty_gradient: PenaltyGradient,
 }
 
-impl<T> Start<T> {
-    /// With λ and η, and the gradient of the penalty as it is derived.
-    pub fn of(network: TwoLayerNet<T>, l2: f64, learning_rate: f64) -> Self {
-        Self { network, scale: 1.0, l2, learning_rate, penalty_gradient: PenaltyGradient::Derived }
-    }
+/// What a member does in one iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// The iteration, from 0: which update it is.
+    pub iteration: usize,
+    /// η of the update.
+    pub rate: f64,
+    /// The loss without its penalty, before the update: written by [`Cohort::iterate`].
+    pub data_loss: f64,
 }
 
 /// One network of a cohort: all but its first-layer weights, which stand in the wide matrix.
 #[derive(Clone, Debug)]
 struct Member<T> {
+    method: Method,
     /// The row of V for each hidden unit.
     places: Vec<usize>,
-    /// σ: W1 = σ·V.
-    scale: f64,
-    layer: SecondLayer<T>,
-    l2: f64,
-    learning_rate: f64,
-    penalty_gradient: PenaltyGradient,
+    factors: Factors,
+    head: Head<T>,
+    /// What the rule keeps beside the head.
+    slots: Vec<Head<T>>,
+    /// Of the head, in this iteration.
+    gradient: Head<T>,
+    /// The numbers of this iteration's update.
+    scalars: Option<Scalars>,
 }
 
 /// The weights of K networks that train in lockstep.
 #[derive(Debug)]
-pub struct Cohort<T> {
-    /// V, (places, D). Rows without a unit are zero, and stay so.
-    v: Matrix<T>,
-    members: Vec<Member<T>>,
+pub struct Cohort<W: Wide> {
+    wide: W,
+    members: Vec<Member<W::Real>>,
     lanes: Lanes,
 }
 
@@ -105,31 +77,66 @@ pub struct Cohort<T> {
 #[derive(Clone, Debug)]
 pub struct Scratch<T> {
     /// Zᵀ, then Aᵀ, then Δᵀ: (places, B).
-    wide: Array2<T>,
+    wide: Vec<T>,
     /// Sᵀ, then dSᵀ, of one member, and a row more: (C + 1, B).
     work: Vec<T>,
+    /// B.
+    rows: usize,
 }
 
-impl<T: Real> Cohort<T> {
+impl<W: Wide> Cohort<W> {
     /// Puts networks side by side, each unit in its lane.
     ///
     /// # Panics
-    /// There is none, or they differ in inputs.
-    pub fn new(starts: Vec<Start<T>>, lanes: Lanes) -> Self {
-        let inputs = starts[0].network.w1.nrows();
-        let units: Vec<usize> = starts.iter().map(|start| start.network.b1.len()).collect();
-        let (places, rows) = lanes.places(&units);
-        let mut v = Matrix::zeros(rows, inputs);
-        let mut member = |(start, places): (Start<T>, Vec<usize>)| {
-            let Start { network: TwoLayerNet { w1, b1, w2, b2 }, scale, l2, learning_rate, penalty_gradient } = start;
+    /// There is none, or they differ in inputs or rule.
+    pub fn new(networks: Vec<(TwoLayerNet<W::Real>, Method)>, lanes: Lanes) -> Self {
+        let inputs = networks[0].0.w1.nrows();
+        let (mut wide, places) =
+            Self::empty(&lanes, inputs, networks.iter().map(|(network, method)| (network.b1.len(), *method)));
+        let member = |((network, method), places): ((TwoLayerNet<W::Real>, Method), Vec<usize>)| {
+            let TwoLayerNet { w1, b1, w2, b2 } = network;
+            assert_eq!(w1.nrows(), inputs, "networks of a cohort have the same inputs");
             for (unit, &place) in w1.columns().into_iter().zip(&places) {
-                v.row_mut(place).iter_mut().zip(unit).for_each(|(place, &weight)| *place = weight);
+                wide.set(place, &mut unit.iter().copied());
             }
-            let layer = SecondLayer { b1, w2, b2 };
-            Member { places, scale, layer, l2, learning_rate, penalty_gradient }
+            Member::new(method, places, Factors::default(), Head { b1, w2, b2 })
         };
-        let members = starts.into_iter().zip(places).map(&mut member).collect();
-        Self { v, members, lanes }
+        let members = networks.into_iter().zip(places).map(member).collect();
+        Self { wide, members, lanes }
+    }
+
+    /// The cohort of members as [`Cohort::state`] gave them, to the bit.
+    ///
+    /// # Errors
+    /// Something is missing in one of them, or has another shape or precision.
+    ///
+    /// # Panics
+    /// There is none, or they differ in rule.
+    pub fn resume(members: &[(&Parts, Method)], inputs: usize, lanes: Lanes) -> Result<Self, String> {
+        let heads: Vec<Head<W::Real>> =
+            members.iter().map(|(parts, _)| Head::load(parts, "")).collect::<Result<_, _>>()?;
+        let units = heads.iter().zip(members).map(|(head, (_, method))| (head.b1.len(), *method));
+        let (mut wide, places) = Self::empty(&lanes, inputs, units);
+        let mut resumed = Vec::with_capacity(members.len());
+        for ((head, places), &(parts, method)) in heads.into_iter().zip(places).zip(members) {
+            wide.load(&places, parts)?;
+            let mut member = Member::new(method, places, Factors::load(parts)?, head);
+            for (slot, head) in member.slots.iter_mut().enumerate() {
+                *head = Head::load(parts, &prefix_of_slot(slot))?;
+            }
+            resumed.push(member);
+        }
+        Ok(Self { wide, members: resumed, lanes })
+    }
+
+    /// A wide matrix of zeros, and the places in it of members with so many units.
+    fn empty(lanes: &Lanes, inputs: usize, members: impl Iterator<Item = (usize, Method)>) -> (W, Vec<Vec<usize>>) {
+        let (units, methods): (Vec<usize>, Vec<Method>) = members.unzip();
+        let rule = methods[0].rule;
+        let kind = std::mem::discriminant(&rule);
+        assert!(methods.iter().all(|method| std::mem::discriminant(&method.rule) == kind), "one rule a cohort");
+        let (places, rows) = lanes.places(&units);
+        (W::zeros(rows, inputs, rule), places)
     }
 
     /// K.
@@ -142,55 +149,60 @@ impl<T: Real> Cohort<T> {
         self.members.is_empty()
     }
 
-    /// Rows of V, those without a unit included.
-    pub fn places(&self) -> usize {
-        self.v.rows()
-    }
-
     /// Buffers for minibatches of `rows` rows.
-    pub fn scratch(&self, rows: usize) -> Scratch<T> {
-        let classes = self.members.first().map_or(0, |member| member.layer.b2.len());
-        Scratch { wide: Array2::zeros((self.places(), rows)), work: vec![T::zero(); (classes + 1) * rows] }
+    pub fn scratch(&self, rows: usize) -> Scratch<W::Real> {
+        let classes = self.members.first().map_or(0, |member| member.head.classes());
+        let zeros = |count| vec![num_traits::Zero::zero(); count];
+        Scratch { wide: zeros(self.wide.places() * rows), work: zeros((classes + 1) * rows), rows }
     }
 
-    /// One iteration of every member on `batch`: forward, loss, backward, update. `data_losses[k]` gets member k's loss
-    /// without its penalty, taken before the update.
-    pub fn iterate(&mut self, batch: &Minibatch<T>, scratch: &mut Scratch<T>, data_losses: &mut [f64]) {
-        self.forward(batch.x(), scratch);
-        self.middle(batch.labels(), scratch, data_losses);
-        self.backward(batch.x(), scratch);
+    /// One iteration of every member on `batch`: forward, loss, gradients, update; `steps[k]` says member k's rate, and gets its loss.
+    ///
+    /// # Panics
+    /// There is not one step a member, or `scratch` is for another number of rows.
+    pub fn iterate(&mut self, batch: &W::Batch, scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
+        self.forward(batch, scratch);
+        self.middle(batch.labels(), scratch, steps);
+        self.backward(batch, scratch);
     }
 
     /// The first wide product: Zᵀ = V·Xᵀ into the scratch.
-    pub fn forward(&self, x: ArrayView2<'_, T>, scratch: &mut Scratch<T>) {
-        let mut z = scratch.wide.slice_mut(s![..self.v.rows(), ..]);
-        general_mat_mul(T::one(), &self.v.view(), &x.t(), T::zero(), &mut z);
+    pub fn forward(&self, batch: &W::Batch, scratch: &mut Scratch<W::Real>) {
+        self.wide.forward(batch, &mut scratch.wide[..self.wide.places() * scratch.rows]);
     }
 
-    /// All between the two wide products, member by member: updates everything but V, and leaves Δᵀ in place of Zᵀ.
-    pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<T>, data_losses: &mut [f64]) {
-        for (member, loss) in self.members.iter_mut().zip(data_losses) {
-            *loss = member.update(&mut self.v, labels, scratch);
+    /// All between the two wide products, member by member: updates the heads, and leaves Δᵀ in place of Zᵀ.
+    ///
+    /// # Panics
+    /// As [`Cohort::iterate`].
+    pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
+        assert_eq!(steps.len(), self.members.len(), "one step a member");
+        for (member, step) in self.members.iter_mut().zip(steps) {
+            step.data_loss = member.update(&mut self.wide, labels, scratch, *step);
         }
     }
 
-    /// The second wide product: V += Δᵀ·X.
-    pub fn backward(&mut self, x: ArrayView2<'_, T>, scratch: &Scratch<T>) {
-        let deltas = scratch.wide.slice(s![..self.v.rows(), ..]);
-        general_mat_mul(T::one(), &deltas, &x, T::one(), &mut self.v.view_mut());
+    /// The second wide product, V += Δᵀ·X where the rule has its updates so, and the rule's step.
+    pub fn backward(&mut self, batch: &W::Batch, scratch: &Scratch<W::Real>) {
+        self.wide.backward(&scratch.wide[..self.wide.places() * scratch.rows], batch);
+        for member in &self.members {
+            member.scalars.iter().for_each(|scalars| self.wide.step(&member.places, scalars));
+        }
     }
 
     /// Rows of `batch` whose largest score is that of their label, added to `correct[k]` for member k.
-    pub fn count_correct(&self, batch: &Minibatch<T>, scratch: &mut Scratch<T>, correct: &mut [usize]) {
-        // All rows that the buffer has take part, so that the product has the same shape for the last rows of a split.
-        self.forward(batch.buffer(), scratch);
-        let columns = scratch.wide.ncols();
+    ///
+    /// # Panics
+    /// There is not one count a member, or `scratch` is for another number of rows.
+    pub fn count_correct(&self, batch: &W::Batch, scratch: &mut Scratch<W::Real>, correct: &mut [usize]) {
+        assert_eq!(correct.len(), self.members.len(), "one count a member");
+        self.forward(batch, scratch);
         for (member, correct) in self.members.iter().zip(correct) {
-            let mut units = member.units(&mut scratch.wide);
-            let scores = &mut scratch.work[..member.layer.b2.len() * columns];
-            member.layer.scores(&mut units, T::from_f64(member.scale), scores);
-            let predicted =
-                |row: usize| super::two_layer_net::largest(scores.iter().skip(row).step_by(columns).copied());
+            let Scratch { wide, work, rows } = scratch;
+            let scores = &mut work[..member.head.classes() * *rows];
+            let mut units = UnitRows { wide, columns: *rows, places: &member.places };
+            member.head.scores(&mut units, W::Real::from_f64(member.factors.weights), scores);
+            let predicted = |row: usize| largest(scores.iter().skip(row).step_by(*rows).copied());
             *correct +=
                 batch.labels().iter().enumerate().filter(|&(row, &label)| predicted(row) == usize::from(label)).count();
         }
@@ -198,114 +210,92 @@ impl<T: Real> Cohort<T> {
 
     /// λ(‖W1‖² + ‖W2‖²) of member k: one pass over its weights.
     pub fn penalty(&self, member: usize) -> f64 {
-        let member = &self.members[member];
-        if member.l2 == 0.0 {
+        let Member { method, places, factors, head, .. } = &self.members[member];
+        if method.l2 == 0.0 {
             return 0.0;
         }
-        let first: f64 = member.places.iter().map(|&place| squares(self.v.row(place))).sum();
-        let second: f64 = member.layer.w2.iter().map(|weight| weight.as_f64() * weight.as_f64()).sum();
-        member.l2 * (member.scale * member.scale * first + second)
-    }
-
-    /// The learning rate of member k.
-    pub fn learning_rate(&self, member: usize) -> f64 {
-        self.members[member].learning_rate
-    }
-
-    /// Multiplies the learning rate of member k.
-    pub fn decay_learning_rate(&mut self, member: usize, factor: f64) {
-        self.members[member].learning_rate *= factor;
+        let second: f64 = head.w2.iter().map(|weight| weight.as_f64() * weight.as_f64()).sum();
+        method.l2 * (factors.weights * factors.weights * self.wide.squares(places) + second)
     }
 
     /// Drops the members for which `stays` is false, and closes the gaps that they leave in the wide matrix.
     pub fn retain(&mut self, stays: impl Fn(usize) -> bool) {
         let mut number = 0;
-        let mut kept = std::mem::take(&mut self.members);
-        kept.retain(|_| {
+        self.members.retain(|_| {
             number += 1;
             stays(number - 1)
         });
-        let units: Vec<usize> = kept.iter().map(|member| member.places.len()).collect();
+        let units: Vec<usize> = self.members.iter().map(|member| member.places.len()).collect();
         let (places, rows) = self.lanes.places(&units);
-        let mut v = Matrix::zeros(rows, self.v.columns());
-        for (member, places) in kept.iter_mut().zip(places) {
-            for (&old, &new) in member.places.iter().zip(&places) {
-                v.row_mut(new).copy_from_slice(self.v.row(old));
-            }
+        let mut moves = Vec::with_capacity(units.iter().sum());
+        for (member, places) in self.members.iter_mut().zip(places) {
+            moves.extend(member.places.iter().copied().zip(places.iter().copied()));
             member.places = places;
         }
-        self.v = v;
-        self.members = kept;
+        self.wide.relocate(&moves, rows);
     }
 
     /// Member k as a network of its own.
-    pub fn network(&self, member: usize) -> TwoLayerNet<T> {
-        let scale = T::from_f64(self.members[member].scale);
-        self.unscaled(member, |weight| weight * scale)
+    pub fn network(&self, member: usize) -> TwoLayerNet<W::Real> {
+        let Member { places, factors, head: Head { b1, w2, b2 }, .. } = &self.members[member];
+        let w1 = self.wide.first_layer(places, factors.weights);
+        TwoLayerNet { w1, b1: b1.clone(), w2: w2.clone(), b2: b2.clone() }
     }
 
-    /// Member k as it stands: what [`Cohort::new`] makes it again from, to the bit.
-    pub fn state(&self, member: usize) -> Start<T> {
-        let &Member { scale, l2, learning_rate, penalty_gradient, .. } = &self.members[member];
-        Start { network: self.unscaled(member, |weight| weight), scale, l2, learning_rate, penalty_gradient }
+    /// Member k as it stands: what [`Cohort::resume`] makes it again from.
+    pub fn state(&self, member: usize) -> Parts {
+        let Member { places, factors, head, slots, .. } = &self.members[member];
+        let mut parts = Parts::default();
+        self.wide.save(places, &mut parts);
+        factors.save(&mut parts);
+        head.save(&mut parts, "");
+        slots.iter().enumerate().for_each(|(slot, head)| head.save(&mut parts, &prefix_of_slot(slot)));
+        parts
     }
+}
 
-    /// Member k with `of` each of its rows of V for a first layer.
-    fn unscaled(&self, member: usize, of: impl Fn(T) -> T) -> TwoLayerNet<T> {
-        let Member { places, layer, .. } = &self.members[member];
-        let w1 =
-            Array2::from_shape_fn(
-                (self.v.columns(), places.len()),
-                |(input, unit)| of(self.v.row(places[unit])[input]),
-            );
-        TwoLayerNet { w1, b1: layer.b1.clone(), w2: layer.w2.clone(), b2: layer.b2.clone() }
-    }
+/// What the names of a slot's parameters begin with in [`Parts`].
+fn prefix_of_slot(slot: usize) -> String {
+    format!("slot{slot}.")
 }
 
 impl<T: Real> Member<T> {
-    /// What one iteration of L2 multiplies W1 and W2 by: 1 − 2ηλ, with the gradient as derived.
-    fn decay(&self) -> f64 {
-        1.0 - self.penalty_gradient.factor() * self.learning_rate * self.l2
+    fn new(method: Method, places: Vec<usize>, factors: Factors, head: Head<T>) -> Self {
+        let zeros = || Head::zeros(head.b1.len(), head.classes());
+        let slots = (0..method.rule.slots()).map(|_| zeros()).collect();
+        Self { gradient: zeros(), method, places, factors, head, slots, scalars: None }
     }
 
-    /// W1 *= `factor`, in the wide matrix.
-    fn multiply(&self, v: &mut Matrix<T>, factor: f64) {
-        let factor = T::from_f64(factor);
-        for &place in &self.places {
-            v.row_mut(place).iter_mut().for_each(|weight| *weight *= factor);
+    /// All between the two wide products: returns the data loss, updates the head, and leaves Δᵀ in the member's rows of `scratch.wide`.
+    fn update<W: Wide<Real = T>>(&mut self, wide: &mut W, labels: &[u8], scratch: &mut Scratch<T>, step: Step) -> f64 {
+        let Method { rule, l2 } = self.method;
+        let before = T::from_f64(self.factors.weights);
+        let scalars = rule.scalars(step.iteration, step.rate, l2, self.factors);
+        scalars.fold.iter().for_each(|&fold| wide.multiply(&self.places, fold));
+        self.factors = scalars.factors;
+
+        let (scores, d_activations) = scratch.work.split_at_mut(self.head.classes() * scratch.rows);
+        let mut units = UnitRows { wide: &mut scratch.wide, columns: scratch.rows, places: &self.places };
+        self.head.scores(&mut units, before, scores);
+        let loss = softmax_loss(scores, labels);
+        let delta = T::from_f64(scalars.delta);
+        self.head.backward(&mut units, scores, delta, &mut self.gradient, d_activations);
+        self.descend(&scalars);
+        self.scalars = Some(scalars);
+        loss
+    }
+
+    /// The rule's update of the head.
+    fn descend(&mut self, scalars: &Scalars) {
+        let (rule, of_biases) = (self.method.rule, scalars.of_biases());
+        let parameters = self.head.parameters_mut().into_iter().zip(self.gradient.parameters());
+        for (part, ((parameters, gradient), scalars)) in parameters.zip([&of_biases, scalars, &of_biases]).enumerate() {
+            let mut slots: Vec<&mut [T]> = self
+                .slots
+                .iter_mut()
+                .map(|slot| slot.parameters_mut().into_iter().nth(part).expect("three parts"))
+                .collect();
+            rule.apply(scalars, parameters, &mut slots, gradient);
         }
     }
-
-    /// Its rows of the wide buffer.
-    fn units<'a>(&'a self, wide: &'a mut Array2<T>) -> UnitRows<'a, T> {
-        let columns = wide.ncols();
-        UnitRows { wide: wide.as_slice_mut().expect("the buffer is contiguous"), columns, places: &self.places }
-    }
-
-    /// All between the two wide products: returns the data loss, updates everything but V, and leaves Δᵀ in the member's rows of
-    /// `scratch.wide`.
-    fn update(&mut self, v: &mut Matrix<T>, labels: &[u8], scratch: &mut Scratch<T>) -> f64 {
-        let (decay, before) = (self.decay(), self.scale);
-        self.scale *= decay;
-        if self.scale < SMALLEST_SCALE {
-            // Small, zero or negative: fold it in.
-            self.multiply(v, self.scale);
-            self.scale = 1.0;
-        }
-        let update = Update {
-            scale: T::from_f64(before),
-            rate: T::from_f64(self.learning_rate),
-            decay: T::from_f64(decay),
-            delta_factor: T::from_f64(-self.learning_rate / self.scale),
-        };
-        let columns = scratch.wide.ncols();
-        let wide = scratch.wide.as_slice_mut().expect("the buffer is contiguous");
-        let mut units = UnitRows { wide, columns, places: &self.places };
-        self.layer.update(&mut units, labels, update, &mut scratch.work)
-    }
-}
-
-/// The sum of squares, in f64.
-fn squares<T: Real>(values: &[T]) -> f64 {
-    values.iter().map(|value| value.as_f64() * value.as_f64()).sum()
 }

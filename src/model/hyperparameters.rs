@@ -13,6 +13,9 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::cohort::Method;
+use super::optimizer::Rule;
+use super::schedule::Schedule;
 use super::value::{Kind, Parameter, Value};
 use crate::data::minibatch::Sampling;
 use crate::error::{Error, Result};
@@ -288,6 +291,23 @@ impl Hyperparameters {
         } = *self;
         let drawn_before = (random == Generator::Numpy).then_some(hidden);
         CohortKey { seed, batch_size, sampling, precision, random, drawn_before }
+    }
+}
+
+impl Hyperparameters {
+    /// The update rule.
+    pub fn rule(&self) -> Rule {
+        Rule::Sgd
+    }
+
+    /// How a member of a cohort is trained.
+    pub fn method(&self) -> Method {
+        Method { rule: self.rule(), l2: self.l2 }
+    }
+
+    /// How the learning rate changes.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::EpochDecay { factor: self.learning_rate_decay }
     }
 }
 

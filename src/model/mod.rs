@@ -1,12 +1,15 @@
 //! Mathematics: the network, many of them side by side, and models in and out of files.
 
-pub mod checkpoint;
 pub mod cohort;
+pub mod head;
 pub mod hyperparameters;
-pub mod second_layer;
+pub mod optimizer;
+pub mod saved;
+pub mod schedule;
 pub mod trial;
 pub mod two_layer_net;
 pub mod value;
+pub mod wide;
 
 pub use hyperparameters::{CheckedHyperparameters, Hyperparameters};
 pub use trial::Trial;

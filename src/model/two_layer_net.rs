@@ -74,11 +74,6 @@ impl<T: Real> TwoLayerNet<T> {
         self.hidden_activations(x).dot(&self.w2) + &self.b2
     }
 
-    /// The class with the highest score for each row of X (B, D); the first of equals.
-    pub fn predict(&self, x: ArrayView2<'_, T>) -> Vec<usize> {
-        self.scores(x).rows().into_iter().map(|row| largest(row.iter().copied())).collect()
-    }
-
     /// The loss L on X (B, D) with labels y (B), and its gradient.
     ///
     /// # Panics

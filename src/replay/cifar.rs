@@ -1,27 +1,27 @@
 //! The second half of the notebook: 1,000 iterations on CIFAR-10.
 
+use super::PenaltyGradient;
 use crate::data::minibatch::Sampler;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::Result;
-use crate::model::cohort::PenaltyGradient;
 use crate::model::{Hyperparameters, TwoLayerNet};
 use crate::random::Generator;
 use crate::random::numpy::RandomState;
 use crate::real::{Precision, Real};
-use crate::report::history::LossPoint;
-use crate::train::{self, Beginning, Detail, Ended, Observer, Outcome};
+use crate::tensors::Parts;
+use crate::train::{Detail, Ended, LossPoint, Observer, Origin, Outcome, Task, engine};
 
 /// What the second half computes.
 #[derive(Clone, Debug)]
-pub struct Cifar<T> {
+pub struct Cifar {
     /// (rows, D) of the training, validation and test data.
     pub shapes: [[usize; 2]; 3],
     /// Loss at each of the 1,000 iterations.
     pub losses: Vec<LossPoint>,
     /// How training ended, with the accuracies at the epochs.
     pub outcome: Outcome,
-    /// The trained network; none where it diverged.
-    pub network: Option<TwoLayerNet<T>>,
+    /// The trained network, as `W1`, `b1`, `W2`, `b2`; none where it diverged.
+    pub network: Option<Parts>,
     /// Time of the training.
     pub train_seconds: f64,
 }
@@ -47,25 +47,30 @@ pub fn hyperparameters() -> Hyperparameters {
     }
 }
 
-impl<T: Real> Cifar<T> {
-    /// Computes it on `data` in the precision of `T`, going on where the first half left `state`; `iterated` is called once an
-    /// iteration.
+impl Cifar {
+    /// Computes it on `data` in a precision, from where the first half left `state`; `iterated` is called once an iteration.
     ///
     /// # Errors
     /// The data have fewer rows than a minibatch.
     pub fn replay(
         data: &Dataset,
         mut state: RandomState,
+        precision: Precision,
         penalty_gradient: PenaltyGradient,
         iterated: impl FnMut(),
     ) -> Result<Self> {
         let rows = data.rows(Split::Train).len();
-        let trial = Hyperparameters { precision: T::PRECISION, ..hyperparameters() }.check(rows)?;
-        let network = TwoLayerNet::random(data.inputs(), trial.hidden, data.classes(), trial.weight_scale, &mut state);
+        let l2 = hyperparameters().l2 * penalty_gradient.share();
+        let trial = Hyperparameters { precision, l2, ..hyperparameters() }.check(rows)?;
+        let network = match precision {
+            Precision::F32 => first_network::<f32>(data, &trial, &mut state),
+            Precision::F64 => first_network::<f64>(data, &trial, &mut state),
+        };
         let sampler = Sampler::from_numpy(state, trial.sampling, rows);
-        let beginning = Beginning { networks: vec![network], sampler, penalty_gradient };
-        let mut log = Log { iterated, losses: Vec::with_capacity(trial.iterations), end: None };
-        train::train_from(beginning, data, std::slice::from_ref(&trial), Detail::EveryIteration, &mut log);
+        let origin = Origin::Given { networks: vec![network], sampler };
+        let mut log = Log { iterated, penalty_gradient, losses: Vec::with_capacity(trial.iterations), end: None };
+        let trained = engine(precision).train(origin, data, &[Task::whole(&trial)], Detail::EveryIteration, &mut log);
+        trained.expect("the network was drawn for the trial");
         let Ended { outcome, network, train_seconds, .. } = log.end.expect("every trial ends");
         let shape = |split| [data.rows(split).len(), data.inputs()];
         let shapes = [Split::Train, Split::Val, Split::Test].map(shape);
@@ -73,23 +78,28 @@ impl<T: Real> Cifar<T> {
     }
 }
 
-/// Keeps what training tells.
-struct Log<T, F> {
-    iterated: F,
-    losses: Vec<LossPoint>,
-    end: Option<Ended<T>>,
+fn first_network<T: Real>(data: &Dataset, trial: &Hyperparameters, state: &mut RandomState) -> Parts {
+    TwoLayerNet::<T>::random(data.inputs(), trial.hidden, data.classes(), trial.weight_scale, state).save()
 }
 
-impl<T, F: FnMut()> Observer<T> for Log<T, F> {
-    fn iterated(&mut self, _trials: usize, _units: usize) {
+/// Keeps what training reports.
+struct Log<F> {
+    iterated: F,
+    penalty_gradient: PenaltyGradient,
+    losses: Vec<LossPoint>,
+    end: Option<Ended>,
+}
+
+impl<F: FnMut()> Observer for Log<F> {
+    fn iterated(&mut self, _trials: usize, _work: f64) {
         (self.iterated)();
     }
 
-    fn loss(&mut self, _trial: usize, iteration: usize, loss: f64, learning_rate: f64) {
-        self.losses.push(LossPoint { iteration, loss, learning_rate });
+    fn loss(&mut self, _trial: usize, point: &LossPoint) {
+        self.losses.push(self.penalty_gradient.whole(*point));
     }
 
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
+    fn ended(&mut self, ended: Vec<Ended>) {
         self.end = ended.into_iter().next();
     }
 }

@@ -19,3 +19,35 @@ pub mod toy;
 pub use cifar::Cifar;
 pub use published::{Group, Line};
 pub use toy::Toy;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::train::LossPoint;
+
+/// The derivative of the penalty λ‖W‖² that the notebook is trained with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PenaltyGradient {
+    /// 2λ W, as the derivative is
+    #[default]
+    Derived,
+    /// λ W, as the notebook's author wrote it: half of the derivative
+    Notebook,
+}
+
+/// λ W for 2λ W is what training with λ/2 descends, to the bit, for halving is exact. The loss has its penalty with the whole λ all the same.
+impl PenaltyGradient {
+    /// The part of λ that training descends.
+    fn share(self) -> f64 {
+        match self {
+            Self::Derived => 1.0,
+            Self::Notebook => 0.5,
+        }
+    }
+
+    /// The loss of a training with this share of λ, with the penalty of the whole.
+    fn whole(self, point: LossPoint) -> LossPoint {
+        LossPoint { penalty: point.penalty / self.share(), ..point }
+    }
+}

@@ -13,8 +13,8 @@
 
 use serde::Serialize;
 
-use super::{Cifar, Toy};
-use crate::model::cohort::PenaltyGradient;
+use super::{Cifar, PenaltyGradient, Toy};
+use crate::train::LossPoint;
 
 /// How far a number that was printed with all its digits may be from ours, relative to it.
 pub const RELATIVE_TOLERANCE: f64 = 1e-12;
@@ -117,7 +117,7 @@ pub const TOY: &[Group<Toy>] = &[
 ];
 
 /// The second half.
-pub const CIFAR: &[Group<Cifar<f64>>] = &[
+pub const CIFAR: &[Group<Cifar>] = &[
     Group {
         name: "CIFAR-10 data",
         numbers: &[
@@ -147,7 +147,7 @@ pub const CIFAR: &[Group<Cifar<f64>>] = &[
             each("loss at 800", "2.006591", "2.005458"),
             each("loss at 900", "1.951473", "1.950105"),
         ],
-        ours: |cifar| numbers(cifar.losses.iter().step_by(100).map(|point| point.loss)),
+        ours: |cifar| numbers(cifar.losses.iter().step_by(100).map(LossPoint::loss)),
     },
     Group {
         name: "CIFAR-10 validation accuracy",

@@ -5,11 +5,16 @@
 
 use ndarray::{Array2, Axis};
 
+use super::PenaltyGradient;
 use crate::blas::lanes::Lanes;
 use crate::data::minibatch::Minibatch;
 use crate::model::TwoLayerNet;
-use crate::model::cohort::{Cohort, PenaltyGradient, Start};
+use crate::model::cohort::{Cohort, Method, Step};
+use crate::model::optimizer::Rule;
+use crate::model::schedule::{Moment, Schedule};
+use crate::model::wide::blas::Blas;
 use crate::random::numpy::RandomState;
+use crate::train::LossPoint;
 
 /// Rows, inputs, hidden units, classes.
 const SIZES: [usize; 4] = [5, 4, 10, 3];
@@ -67,7 +72,7 @@ fn network(state: &mut RandomState) -> TwoLayerNet<f64> {
 /// wrote, where the penalty's part is λ W in place of 2λ W.
 fn loss(net: &TwoLayerNet<f64>, x: &Array2<f64>, penalty_gradient: PenaltyGradient) -> (f64, TwoLayerNet<f64>) {
     let (loss, mut gradient) = net.loss(x.view(), &LABELS, L2);
-    let missing = (PenaltyGradient::Derived.factor() - penalty_gradient.factor()) * L2;
+    let missing = 2.0 * (1.0 - penalty_gradient.share()) * L2;
     gradient.w1.scaled_add(-missing, &net.w1);
     gradient.w2.scaled_add(-missing, &net.w2);
     (loss, gradient)
@@ -113,17 +118,19 @@ fn train(
     state: &mut RandomState,
     penalty_gradient: PenaltyGradient,
 ) -> Vec<f64> {
-    let start = Start { penalty_gradient, ..Start::of(net, TRAINING_L2, LEARNING_RATE) };
-    let mut cohort = Cohort::new(vec![start], Lanes::alone());
+    let method = Method { rule: Rule::Sgd, l2: TRAINING_L2 * penalty_gradient.share() };
+    let schedule = Schedule::EpochDecay { factor: LEARNING_RATE_DECAY };
+    let mut cohort = Cohort::<Blas<f64>>::new(vec![(net, method)], Lanes::alone());
     let mut scratch = cohort.scratch(BATCH_SIZE as usize);
-    let mut iterate = |_| {
+    let mut iterate = |iteration| {
         let rows: Vec<usize> = (0..BATCH_SIZE).map(|_| state.choice(SIZES[0] as u32) as usize).collect();
         let labels = rows.iter().map(|&row| LABELS[row]).collect();
         let batch = Minibatch::of(x.select(Axis(0), &rows), labels);
-        let (penalty, mut data_loss) = (cohort.penalty(0), [0.0]);
-        cohort.iterate(&batch, &mut scratch, &mut data_loss);
-        cohort.decay_learning_rate(0, LEARNING_RATE_DECAY);
-        data_loss[0] + penalty
+        let rate = schedule.rate(LEARNING_RATE, Moment { iteration, per_epoch: 1, iterations: ITERATIONS });
+        let (penalty, mut step) = (cohort.penalty(0), [Step { iteration, rate, data_loss: 0.0 }]);
+        cohort.iterate(&batch, &mut scratch, &mut step);
+        let point = LossPoint { iteration, data_loss: step[0].data_loss, penalty, learning_rate: rate };
+        penalty_gradient.whole(point).loss()
     };
     (0..ITERATIONS).map(&mut iterate).collect()
 }

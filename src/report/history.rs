@@ -5,18 +5,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::files;
-use crate::train::EpochPoint;
-
-/// The loss of one iteration.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossPoint {
-    /// Iteration, from 0.
-    pub iteration: usize,
-    /// Loss with penalty on the minibatch, before the update.
-    pub loss: f64,
-    /// Learning rate of the update.
-    pub learning_rate: f64,
-}
+use crate::train::{EpochPoint, LossPoint};
 
 /// Writes `iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy`; the last two are empty except where an epoch begins.
 ///
@@ -36,7 +25,7 @@ pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result
             csv.write_record([
                 point.iteration.to_string(),
                 epoch.to_string(),
-                point.loss.to_string(),
+                point.loss().to_string(),
                 point.learning_rate.to_string(),
                 accuracy(begins.map(|begins| begins.train_accuracy)),
                 accuracy(begins.map(|begins| begins.val_accuracy)),
@@ -47,14 +36,16 @@ pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result
     })
 }
 
-/// The losses of a file that [`write()`] wrote; none where it cannot be read as one.
+/// The losses of a file that [`write()`] wrote; none where it cannot be read as one. The file holds the sum of loss and penalty: it is read
+/// back as data loss.
 pub fn read_losses(path: &Path) -> Option<Vec<LossPoint>> {
     let mut csv = csv::Reader::from_path(path).ok()?;
     let point = |row: csv::Result<csv::StringRecord>| {
         let row = row.ok()?;
         Some(LossPoint {
             iteration: row.get(0)?.parse().ok()?,
-            loss: row.get(2)?.parse().ok()?,
+            data_loss: row.get(2)?.parse().ok()?,
+            penalty: 0.0,
             learning_rate: row.get(3)?.parse().ok()?,
         })
     };

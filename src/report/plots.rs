@@ -1,9 +1,8 @@
 //! The curves of a training: loss and accuracy over time.
 
 use super::chart::{Axis, Chart, Legend, Look, Series, draw};
-use super::history::LossPoint;
 use super::picture::Picture;
-use crate::train::EpochPoint;
+use crate::train::{EpochPoint, LossPoint};
 
 const WIDTH: usize = 1000;
 /// Height of one chart, and of the line above.
@@ -20,7 +19,7 @@ const DOTS: usize = 60;
 
 /// Loss by iteration above, accuracies by epoch below, over the same time.
 pub fn history(headline: &str, losses: &[LossPoint], epochs: &[EpochPoint]) -> Picture {
-    let values: Vec<f64> = losses.iter().map(|point| point.loss).collect();
+    let values: Vec<f64> = losses.iter().map(LossPoint::loss).collect();
     let charts = [loss_chart(&values), accuracy_chart(values.len(), epochs)];
     draw(headline, &charts, 1, (WIDTH, HEADLINE + 2 * HEIGHT))
 }

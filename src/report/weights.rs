@@ -1,10 +1,8 @@
 //! What the first layer looks for: the weights of every hidden unit as a small image.
 
-use ndarray::{ArrayView1, ArrayView2};
-
 use super::picture::Picture;
 use crate::data::cifar::{PIXELS, SIDE};
-use crate::real::Real;
+use crate::tensors::Tensor;
 
 /// White pixels around every image, after enlargement.
 const PADDING: usize = 3;
@@ -16,16 +14,18 @@ const GREY: u8 = 128;
 ///
 /// # Panics
 /// The rows of W1 are not the pixels of a CIFAR image, or there are no units.
-pub fn grid<T: Real>(w1: ArrayView2<'_, T>) -> Picture {
-    assert_eq!(w1.nrows(), PIXELS, "a row of W1 for every pixel and channel");
-    let units = w1.ncols();
+pub fn grid(w1: &Tensor) -> Picture {
+    let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
+    assert_eq!(rows, PIXELS, "a row of W1 for every pixel and channel");
+    let numbers = w1.to_f64();
     let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
     let times = enlargement(units);
     let cell = SIDE * times + PADDING;
     let mut picture = Picture::white(columns * cell + PADDING, units.div_ceil(columns) * cell + PADDING);
-    for (unit, weights) in w1.columns().into_iter().enumerate() {
+    for unit in 0..units {
+        let weights: Vec<f64> = numbers.iter().skip(unit).step_by(units).copied().collect();
         let (top, left) = (PADDING + unit / columns * cell, PADDING + unit % columns * cell);
-        let image = bytes(weights);
+        let image = bytes(&weights);
         for row in 0..SIDE * times {
             for column in 0..SIDE * times {
                 let at = (row / times * SIDE + column / times) * 3;
@@ -46,10 +46,10 @@ fn enlargement(units: usize) -> usize {
 }
 
 /// A unit's weights, (row, column, channel), over their range from smallest to largest.
-fn bytes<T: Real>(weights: ArrayView1<'_, T>) -> Vec<u8> {
-    let finite = || weights.iter().map(|weight| weight.as_f64()).filter(|weight| weight.is_finite());
+fn bytes(weights: &[f64]) -> Vec<u8> {
+    let finite = || weights.iter().copied().filter(|weight| weight.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-    let scaled = |weight: &T| match weight.as_f64() {
+    let scaled = |&weight: &f64| match weight {
         weight if weight.is_finite() && low < high => ((weight - low) / (high - low) * 255.0).round() as u8,
         _ => GREY,
     };

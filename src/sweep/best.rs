@@ -10,11 +10,8 @@ use super::shard::Shard;
 use super::space::Trial;
 use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
-use crate::model::TwoLayerNet;
-use crate::model::checkpoint::{AnyModel, Provenance, SavedModel};
-use crate::real::Real;
-use crate::train::{Outcome, Status};
-use crate::version;
+use crate::model::saved::Provenance;
+use crate::train::Status;
 
 /// Where the best model of a shard is.
 pub fn path(directory: &Path, shard: Shard) -> PathBuf {
@@ -38,20 +35,6 @@ fn of_processes(shard: Shard) -> String {
 /// Where the model of a trial is, if every model is kept.
 pub fn kept(directory: &Path, trial: &str) -> PathBuf {
     directory.join(MODELS).join(format!("{trial}.safetensors"))
-}
-
-/// A trial's network with what made it.
-pub fn saved<T: Real>(site: Site<'_>, trial: &Trial, network: &TwoLayerNet<T>, outcome: &Outcome) -> SavedModel<T> {
-    let provenance = Provenance {
-        trial: trial.id.clone(),
-        hyperparameters: (*trial.hyperparameters).clone(),
-        data: site.data.config.clone(),
-        data_fingerprint: site.data.fingerprint.clone(),
-        val_accuracy: outcome.val_accuracy,
-        program: version::program(),
-        kernel: site.kernel.to_owned(),
-    };
-    SavedModel { network: network.clone(), mean: site.data.mean.clone(), provenance }
 }
 
 /// The complete trial that validation ranks first, of those that have a record.
@@ -111,7 +94,7 @@ pub fn merge(directory: &Path, trials: &[Trial], results: &Results) -> Result<bo
 
 /// Brings a trial's model to `path`, from wherever in the sweep's directory it is.
 fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
-    let is_of_trial = |path: &Path| AnyModel::read(path).is_ok_and(|model| model.provenance().trial == trial.id);
+    let is_of_trial = |path: &Path| Provenance::read(path).is_ok_and(|model| model.trial == trial.id);
     if is_of_trial(path) {
         return Ok(true);
     }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::checkpoints::Checkpoints;
-use super::layout::{MODEL, OF_SWEEP, OF_TRAINING, RESULTS, SWEEP_FILE, TRAINING_FILE};
+use super::layout::{CHECKPOINTS, MODEL, OF_SWEEP, OF_TRAINING, RESULTS, SWEEP_FILE, TRAINING_FILE};
 use super::space::{Resolved, Trial};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::checkpoint::SavedModel;
+use crate::model::saved::Provenance;
+use crate::train::checkpoint::Checkpoints;
 use crate::version;
 
 /// How a sweep and a directory stand to each other.
@@ -111,9 +111,8 @@ pub fn claim_training(directory: &Path, resolved: &Resolved, trial: &Trial) -> R
 
 /// Whether the model or a checkpoint in `directory` is of this trial.
 fn is_of(directory: &Path, trial: &Trial) -> Result<bool> {
-    let is_model_of =
-        SavedModel::<f32>::read(&directory.join(MODEL)).is_ok_and(|model| model.provenance.trial == trial.id);
-    Ok(is_model_of || Checkpoints::find(directory)?.trials().contains(trial.id.as_str()))
+    let is_model_of = Provenance::read(&directory.join(MODEL)).is_ok_and(|model| model.trial == trial.id);
+    Ok(is_model_of || Checkpoints::find(&directory.join(CHECKPOINTS))?.trials().contains(trial.id.as_str()))
 }
 
 /// Refuses a directory of the other command, and files of the names in `written` that this one did not write.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoints::Resumable;
 use super::job::{CohortJob, Job, Site};
 use super::runner::Watcher;
 use super::shard::Shard;
@@ -27,6 +26,7 @@ use crate::model::Hyperparameters;
 use crate::processes::{self, Events, Process};
 use crate::signals;
 use crate::train::Outcome;
+use crate::train::checkpoint::Resumable;
 
 /// The task of a further process.
 pub const TASK: &str = "sweep";
@@ -67,7 +67,7 @@ struct Assignment {
 #[derive(Debug, Serialize, Deserialize)]
 struct Cohort {
     trials: Vec<Hyperparameters>,
-    /// The checkpoint that it goes on from, and the iterations that were done.
+    /// The checkpoint that it resumes from, and the iterations that were done.
     resumes: Option<(PathBuf, usize)>,
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::best;
-use super::checkpoints::{Checkpoints, Made, Resumable};
 use super::journal::Results;
 use super::plan::{self, Limits};
 use super::shard::Shard;
@@ -14,8 +13,8 @@ use super::space::Trial;
 use crate::data::Dataset;
 use crate::files::Disk;
 use crate::model::Hyperparameters;
-use crate::real::Precision;
-use crate::train::{self, Outcome, Status};
+use crate::train::checkpoint::{Checkpoints, Made, Resumable};
+use crate::train::{Outcome, Status, engine, fit, work_of_iteration};
 
 /// Where a sweep runs, and how.
 #[derive(Clone, Copy)]
@@ -65,6 +64,8 @@ pub struct Job<'a> {
     pub cohorts: Vec<CohortJob<'a>>,
     /// What the cohorts were planned for.
     pub limits: Limits,
+    /// How many of those missing train alone, because their neighbours would show in their bits.
+    pub alone: usize,
     /// The best result that the shard has already.
     pub best: Option<Outcome>,
 }
@@ -74,9 +75,9 @@ pub struct Job<'a> {
 pub struct CohortJob<'a> {
     /// Its trials.
     pub trials: Vec<&'a Trial>,
-    /// What they go on from, if they were in training before.
+    /// What they resume from, if they were in training before.
     pub resumes: Option<Resumable<'a>>,
-    /// Predicted cost of what is left, in floating-point operations or what takes as long.
+    /// Predicted cost of what is left, in floating-point operations of f32 or what takes as long.
     pub cost: f64,
 }
 
@@ -90,8 +91,7 @@ impl CohortJob<'_> {
     /// Bytes that the worker needs that trains it.
     pub fn bytes(&self, inputs: usize) -> usize {
         let Some(shared) = self.trials.first().map(|trial| &trial.hyperparameters) else { return 0 };
-        let units = self.trials.iter().map(|trial| trial.hyperparameters.hidden).sum();
-        train::bytes_of_cohort(shared.precision, units, shared.batch_size, inputs)
+        fit(shared, inputs).bytes(self.trials.iter().map(|trial| trial.hyperparameters.hidden).sum())
     }
 }
 
@@ -115,20 +115,12 @@ impl<'a> Job<'a> {
             record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
         };
         let missing: Vec<&Trial> = trials.iter().copied().filter(|trial| !is_done(trial)).collect();
-        let lanes = |&(batch_size, precision): &(usize, Precision)| match precision {
-            Precision::F32 => train::lanes::<f32>(data.inputs(), batch_size).is_some(),
-            Precision::F64 => train::lanes::<f64>(data.inputs(), batch_size).is_some(),
-        };
-        let products = |trial: &&Trial| (trial.hyperparameters.batch_size, trial.hyperparameters.precision);
-        let mut products: Vec<(usize, Precision)> = missing.iter().map(products).collect();
-        products.sort_unstable();
-        products.dedup();
-        let may_share = products.iter().all(lanes);
-        let limits =
-            Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine(), may_share };
+        let may_share = |h: &Hyperparameters| engine(h.precision).may_share(h.batch_size, data.inputs());
+        let alone = missing.iter().filter(|trial| !may_share(&trial.hyperparameters)).count();
+        let limits = Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine() };
 
         let resumed = checkpoints.resumable(&site.made(), &missing).into_iter().map(|from| CohortJob {
-            cost: from.trials.iter().map(|trial| work_left(trial, from.iteration, data.inputs())).sum(),
+            cost: from.trials.iter().map(|trial| cost_left(trial, from.iteration, data.inputs())).sum(),
             trials: from.trials.clone(),
             resumes: Some(from),
         });
@@ -138,7 +130,7 @@ impl<'a> Job<'a> {
         let fresh: Vec<&'a Trial> =
             missing.iter().copied().filter(|trial| !in_resumed.contains(trial.id.as_str())).collect();
         let hyperparameters: Vec<&Hyperparameters> = fresh.iter().map(|trial| &*trial.hyperparameters).collect();
-        let planned = plan::plan(&hyperparameters, limits).into_iter().map(|cohort| CohortJob {
+        let planned = plan::plan(&hyperparameters, limits, &may_share).into_iter().map(|cohort| CohortJob {
             trials: cohort.trials.iter().map(|&position| fresh[position]).collect(),
             resumes: None,
             cost: cohort.cost,
@@ -146,7 +138,7 @@ impl<'a> Job<'a> {
         let mut cohorts: Vec<CohortJob<'a>> = resumed.iter().cloned().chain(planned).collect();
         cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost));
         let best = best::best(trials.iter().copied(), results).map(|(_, record)| record.outcome.clone());
-        Self { trials, missing, cohorts, limits, best }
+        Self { trials, missing, cohorts, limits, alone, best }
     }
 
     /// Floating-point operations that are left.
@@ -161,7 +153,7 @@ impl<'a> Job<'a> {
         bytes.into_iter().take(self.limits.workers).sum()
     }
 
-    /// Trials that go on from checkpoints.
+    /// Trials that resume from checkpoints.
     pub fn resumed(&self) -> usize {
         self.cohorts.iter().filter(|cohort| cohort.resumes.is_some()).map(|cohort| cohort.trials.len()).sum()
     }
@@ -169,6 +161,11 @@ impl<'a> Job<'a> {
 
 /// Floating-point operations of a trial after so many iterations.
 fn work_left(trial: &Trial, done: usize, inputs: usize) -> f64 {
-    plan::work_of_iteration(&trial.hyperparameters, inputs)
-        * trial.hyperparameters.iterations.saturating_sub(done) as f64
+    work_of_iteration(&trial.hyperparameters, inputs) * trial.hyperparameters.iterations.saturating_sub(done) as f64
+}
+
+/// What a trial costs after so many iterations, in the unit of [`plan::cost`].
+fn cost_left(trial: &Trial, done: usize, inputs: usize) -> f64 {
+    let Hyperparameters { hidden, iterations, .. } = *trial.hyperparameters;
+    fit(&trial.hyperparameters, inputs).cost_of_unit * hidden as f64 * iterations.saturating_sub(done) as f64
 }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Disk};
 use crate::machine::host;
 use crate::model::Hyperparameters;
-use crate::train::{Outcome, Status};
+use crate::train::Outcome;
 use crate::version;
 
 /// A trial's line.
@@ -230,22 +230,6 @@ pub fn better_first(a: &Outcome, b: &Outcome) -> std::cmp::Ordering {
         .then(accuracy(b).total_cmp(&accuracy(a)))
         .then(loss(a).total_cmp(&loss(b)))
         .then(later(b).cmp(&later(a)))
-}
-
-impl Outcome {
-    /// A trial that the program failed at.
-    pub fn failed() -> Self {
-        Self {
-            status: Status::Failed,
-            val_accuracy: None,
-            first_loss: None,
-            final_loss: None,
-            train_accuracy: None,
-            iterations_done: 0,
-            diverged_at: None,
-            curve: vec![],
-        }
-    }
 }
 
 #[cfg(test)]

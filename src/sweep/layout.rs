@@ -1,5 +1,9 @@
 //! The names in a directory that `sweep` or `train` writes, all of them.
 
+use std::path::{Path, PathBuf};
+
+use super::shard::Shard;
+
 /// The resolved sweep file: whose directory of a sweep it is.
 pub const SWEEP_FILE: &str = "sweep.toml";
 /// The configuration of a training: whose directory of `train` it is.
@@ -35,3 +39,8 @@ pub const WEIGHTS_PICTURE: &str = "weights.png";
 pub const OF_SWEEP: [&str; 6] = [RESULTS, LEADERBOARD, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
 /// What `train` writes and would replace.
 pub const OF_TRAINING: [&str; 6] = [MODEL, HISTORY, HISTORY_PICTURE, WEIGHTS_PICTURE, ENVIRONMENT, LOCKS];
+
+/// Folder of the checkpoints of the process that has `shard`.
+pub fn checkpoints_of(directory: &Path, shard: Shard) -> PathBuf {
+    directory.join(CHECKPOINTS).join(shard.file_name())
+}

@@ -1,7 +1,6 @@
 //! Many trials: the search space, the workers, and results that survive.
 
 pub mod best;
-pub mod checkpoints;
 pub mod cluster;
 pub mod directory;
 pub mod helpers;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::machine;
 use crate::model::Hyperparameters;
 use crate::model::hyperparameters::CohortKey;
+use crate::train::{fit, work_of_iteration};
 
 /// What a cohort costs in an iteration beside its hidden units, as a number of hidden units: the gather (6), the packing of X and
 /// places left empty (16). Measured at B = 200 with cohorts of 1, 4 and 8 trials of 50 units.
@@ -34,8 +35,6 @@ pub struct Limits {
     pub inputs: usize,
     /// Bytes of a cohort's first-layer weights.
     pub weight_bytes: usize,
-    /// Whether trials may share a cohort: not where the BLAS kernel would let the neighbours show in the bits.
-    pub may_share: bool,
 }
 
 /// Trials that train in lockstep.
@@ -43,17 +42,28 @@ pub struct Limits {
 pub struct CohortPlan {
     /// Positions in the list that the plan was made from.
     pub trials: Vec<usize>,
-    /// Predicted cost, in floating-point operations or what takes as long.
+    /// Predicted cost, in floating-point operations of f32 or what takes as long.
     pub cost: f64,
 }
 
-/// Every trial in exactly one cohort; the costliest cohort first.
-pub fn plan(trials: &[&Hyperparameters], limits: Limits) -> Vec<CohortPlan> {
-    let groups = groups(trials);
-    let total: f64 = trials.iter().map(|trial| work(trial, limits.inputs)).sum();
+/// Every trial in exactly one cohort; the costliest cohort first. Trials of a cohort key that `may_share` says no to train alone: with the
+/// BLAS kernel in use their neighbours would show in their bits.
+pub fn plan(
+    trials: &[&Hyperparameters],
+    limits: Limits,
+    may_share: &dyn Fn(&Hyperparameters) -> bool,
+) -> Vec<CohortPlan> {
+    let groups: Vec<(Vec<usize>, bool)> = groups(trials)
+        .into_iter()
+        .map(|group| {
+            let may_share = may_share(trials[group[0]]);
+            (group, may_share)
+        })
+        .collect();
+    let total: f64 = trials.iter().map(|trial| cost(trial, limits.inputs)).sum();
     let candidates = SHARES.iter().map(|share| total / limits.workers as f64 * share);
     let plans = candidates.map(|target| {
-        let cut = |group: &Vec<usize>| cut(trials, group, target, limits);
+        let cut = |(group, may_share): &(Vec<usize>, bool)| cut(trials, group, *may_share, target, limits);
         let mut cohorts: Vec<CohortPlan> = groups.iter().flat_map(cut).collect();
         cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost).then_with(|| a.trials.cmp(&b.trials)));
         cohorts
@@ -69,9 +79,9 @@ pub fn work(trial: &Hyperparameters, inputs: usize) -> f64 {
     work_of_iteration(trial, inputs) * trial.iterations as f64
 }
 
-/// Floating-point operations of an iteration of a trial.
-pub fn work_of_iteration(trial: &Hyperparameters, inputs: usize) -> f64 {
-    4.0 * trial.batch_size as f64 * inputs as f64 * trial.hidden as f64
+/// What a trial costs, in floating-point operations of f32 or what takes as long: those of f64 take twice as long.
+pub fn cost(trial: &Hyperparameters, inputs: usize) -> f64 {
+    fit(trial, inputs).cost_of_unit * trial.hidden as f64 * trial.iterations as f64
 }
 
 /// When the last of `workers` is done if each takes the next cohort when it is free, in units of cost, given those of the cohorts.
@@ -92,7 +102,7 @@ pub fn weight_bytes_of_this_machine() -> usize {
 /// Hidden units of the widest cohort of trials with the minibatches of `trial`, where weights may take up to `weight_bytes`.
 pub fn most_units(trial: &Hyperparameters, inputs: usize, weight_bytes: usize) -> usize {
     let of_rows = (trial.batch_size * WEIGHT_BYTES_OF_ROW).max(WEIGHT_BYTES_OF_FEW_ROWS);
-    weight_bytes.min(of_rows) / (inputs * trial.precision.bytes())
+    weight_bytes.min(of_rows) / fit(trial, inputs).weight_bytes_of_unit
 }
 
 /// The positions of trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
@@ -110,52 +120,53 @@ pub fn groups(trials: &[&Hyperparameters]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Cuts a group into cohorts of about `target` work each, none wider than the limits allow.
-fn cut(trials: &[&Hyperparameters], group: &[usize], target: f64, limits: Limits) -> Vec<CohortPlan> {
-    let work_of = |position: &usize| work(trials[*position], limits.inputs);
-    let total: f64 = group.iter().map(work_of).sum();
+/// Cuts a group into cohorts of about `target` cost each, none wider than the limits allow.
+fn cut(trials: &[&Hyperparameters], group: &[usize], may_share: bool, target: f64, limits: Limits) -> Vec<CohortPlan> {
+    let cost_of = |position: usize| cost(trials[position], limits.inputs);
+    let total: f64 = group.iter().map(|&position| cost_of(position)).sum();
     let pieces = (total / target).ceil().max(1.0);
     let most_units = most_units(trials[group[0]], limits.inputs, limits.weight_bytes);
     let mut cohorts: Vec<Vec<usize>> = Vec::new();
     let (mut units, mut done) = (0, 0.0);
     for &position in group {
         let hidden = trials[position].hidden;
-        // A new piece begins where the work so far has filled the pieces before it.
+        // A new piece begins where the cost so far has filled the pieces before it.
         let piece_is_full = done >= total / pieces * cohorts.len() as f64 - total * 1e-9;
-        if cohorts.is_empty() || piece_is_full || units + hidden > most_units || !limits.may_share {
+        if cohorts.is_empty() || piece_is_full || units + hidden > most_units || !may_share {
             cohorts.push(vec![]);
             units = 0;
         }
         cohorts.last_mut().expect("one was pushed").push(position);
         units += hidden;
-        done += work(trials[position], limits.inputs);
+        done += cost_of(position);
     }
     cohorts
         .into_iter()
-        .map(|members| CohortPlan { cost: cost(trials, &members, limits.inputs), trials: members })
+        .map(|members| CohortPlan { cost: cost_of_cohort(trials, &members, limits.inputs), trials: members })
         .collect()
 }
 
-fn cost(trials: &[&Hyperparameters], members: &[usize], inputs: usize) -> f64 {
-    let units: f64 = members.iter().map(|&position| work(trials[position], inputs)).sum();
+fn cost_of_cohort(trials: &[&Hyperparameters], members: &[usize], inputs: usize) -> f64 {
+    let units: f64 = members.iter().map(|&position| cost(trials[position], inputs)).sum();
     let longest = members.iter().map(|&position| trials[position].iterations).max().unwrap_or(0);
-    let batch_size = members.first().map_or(0, |&position| trials[position].batch_size);
-    units + longest as f64 * COHORT_OVERHEAD_UNITS * 4.0 * batch_size as f64 * inputs as f64
+    let cost_of_unit = members.first().map_or(0.0, |&position| fit(trials[position], inputs).cost_of_unit);
+    units + longest as f64 * COHORT_OVERHEAD_UNITS * cost_of_unit
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::real::Precision;
     use proptest::prelude::*;
 
     fn limits(workers: usize) -> Limits {
-        Limits { workers, inputs: 3072, weight_bytes: 10_000_000, may_share: true }
+        Limits { workers, inputs: 3072, weight_bytes: 10_000_000 }
     }
 
     fn widths(count: usize, workers: usize) -> Vec<usize> {
         let trials = vec![Hyperparameters::default(); count];
         let trials: Vec<&Hyperparameters> = trials.iter().collect();
-        plan(&trials, limits(workers)).iter().map(|cohort| cohort.trials.len()).collect()
+        plan(&trials, limits(workers), &|_| true).iter().map(|cohort| cohort.trials.len()).collect()
     }
 
     #[test]
@@ -189,13 +200,32 @@ mod tests {
     fn trials_that_may_not_share_train_alone() {
         let trial = Hyperparameters::default();
         let trials = [&trial; 5];
-        let plan = plan(&trials, Limits { may_share: false, ..limits(1) });
+        let plan = plan(&trials, limits(1), &|_| false);
         assert!(plan.iter().all(|cohort| cohort.trials.len() == 1) && plan.len() == 5);
     }
 
     #[test]
+    fn one_batch_size_whose_trials_train_alone_leaves_the_others_their_cohorts() {
+        let trial = |batch_size| Hyperparameters { batch_size, ..Hyperparameters::default() };
+        let (odd, even) = (trial(77), trial(200));
+        let plan = plan(&[&odd, &even, &odd, &even, &even], limits(1), &|trial| trial.batch_size != 77);
+        let mut widths: Vec<usize> = plan.iter().map(|cohort| cohort.trials.len()).collect();
+        widths.sort_unstable();
+        assert_eq!(widths, [1, 1, 3]);
+    }
+
+    #[test]
+    fn a_trial_in_f64_costs_twice_as_much_as_one_in_f32() {
+        let narrow = Hyperparameters::default();
+        let wide = Hyperparameters { precision: Precision::F64, ..narrow.clone() };
+        assert_eq!(cost(&wide, 3072), 2.0 * cost(&narrow, 3072));
+        let costs = |trial: &Hyperparameters| plan(&[trial], limits(1), &|_| true)[0].cost;
+        assert_eq!(costs(&wide), 2.0 * costs(&narrow));
+    }
+
+    #[test]
     fn no_trials_need_no_cohorts() {
-        assert_eq!(plan(&[], limits(4)), []);
+        assert_eq!(plan(&[], limits(4), &|_| true), []);
     }
 
     fn trial() -> impl Strategy<Value = Hyperparameters> {
@@ -217,7 +247,7 @@ mod tests {
         ) {
             let references: Vec<&Hyperparameters> = trials.iter().collect();
             let limits = Limits { weight_bytes, ..limits(workers) };
-            let cohorts = plan(&references, limits);
+            let cohorts = plan(&references, limits, &|_| true);
             let mut all: Vec<usize> = cohorts.iter().flat_map(|cohort| cohort.trials.clone()).collect();
             all.sort_unstable();
             prop_assert_eq!(all, (0..trials.len()).collect::<Vec<_>>());
@@ -228,7 +258,7 @@ mod tests {
                 prop_assert!(cohort.trials.len() == 1 || units * 3072 * 4 <= weight_bytes);
             }
             prop_assert!(cohorts.is_sorted_by(|a, b| a.cost >= b.cost));
-            prop_assert_eq!(cohorts, plan(&references, limits));
+            prop_assert_eq!(cohorts, plan(&references, limits, &|_| true));
         }
     }
 }

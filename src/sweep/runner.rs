@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::best::{self, Lost};
-use super::checkpoints::{self, Checkpoints};
 use super::helpers;
 use super::job::{CohortJob, Job, Site};
-use super::layout::MODELS;
+use super::layout::{CHECKPOINTS, MODELS, checkpoints_of};
 use super::space::Trial;
 use super::workers::{Keep, Need, Workers};
 use crate::error::{Error, Result};
 use crate::train::Outcome;
+use crate::train::checkpoint::{self, Checkpoints};
 use crate::{files, processes};
 
 /// Told what happens, from every worker at once.
@@ -38,11 +38,11 @@ pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
         files::create_output_directory(&site.directory.join(MODELS))?;
     }
     if !job.missing.is_empty() {
-        checkpoints::prepare(site.directory, site.shard)?;
+        checkpoint::prepare(&checkpoints_of(site.directory, site.shard))?;
         train_missing(site, job, watcher)?;
     }
     let Some(lost) = best::lost(site, &job.trials)? else { return best::remove_of_processes(site) };
-    checkpoints::prepare(site.directory, site.shard)?;
+    checkpoint::prepare(&checkpoints_of(site.directory, site.shard))?;
     train_again(site, &lost, watcher)?;
     best::remove_of_processes(site)
 }
@@ -71,7 +71,7 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result
 /// Trains the best trial once more, whose model is lost.
 fn train_again(site: Site<'_>, lost: &Lost<'_>, watcher: &dyn Watcher) -> Result<()> {
     let (trial, record) = (lost.trial, &lost.record);
-    let checkpoints = Checkpoints::find(site.directory)?;
+    let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
     let resumes = checkpoints.resumable(&site.made(), &[trial]).into_iter().next();
     let cohort = CohortJob { trials: vec![trial], resumes, cost: 0.0 };
     let work = cohort.work(site.data.inputs());

@@ -2,7 +2,7 @@
 //!
 //! The parts are a function of the sweep and of their number alone, so that processes which never speak to each other train every
 //! trial once. Trials are lined up so that those that share their minibatches are neighbours (they can train in one cohort), and the
-//! line is cut into pieces of equal predicted work.
+//! line is cut into pieces of equal predicted cost.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,14 +43,14 @@ impl Shard {
         }
         let hyperparameters: Vec<&Hyperparameters> = trials.iter().map(|trial| &*trial.hyperparameters).collect();
         let line: Vec<usize> = plan::groups(&hyperparameters).into_iter().flatten().collect();
-        let work = |position: usize| plan::work(hyperparameters[position], inputs);
-        let total: f64 = line.iter().map(|&position| work(position)).sum();
+        let cost = |position: usize| plan::cost(hyperparameters[position], inputs);
+        let total: f64 = line.iter().map(|&position| cost(position)).sum();
         let mut before = 0.0;
         let mut mine: Vec<usize> = Vec::new();
         for position in line {
             // A trial belongs to the piece that its middle falls into.
-            let middle = before + work(position) / 2.0;
-            before += work(position);
+            let middle = before + cost(position) / 2.0;
+            before += cost(position);
             if ((middle / total * self.count as f64) as usize).min(self.count - 1) == self.index - 1 {
                 mine.push(position);
             }

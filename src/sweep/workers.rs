@@ -5,21 +5,20 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use super::best;
-use super::checkpoints::Slots;
 use super::job::{CohortJob, Site};
 use super::journal::{Journal, Record, better_first};
-use super::plan;
+use super::layout::checkpoints_of;
 use super::runner::Watcher;
 use super::space::Trial;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{CheckedHyperparameters, Hyperparameters};
-use crate::real::{Precision, Real};
-use crate::train::{self, Detail, Ended, Next, Observer, Outcome, State};
+use crate::model::saved::SavedModel;
+use crate::train::checkpoint::{Resumable, Slots};
+use crate::train::pace::Pace;
+use crate::train::{Detail, Ended, Next, Observer, Origin, Outcome, State, Task, engine};
 use crate::{blas, limits, machine, version};
 
 /// What is kept of the trials that end.
@@ -113,7 +112,7 @@ impl<'a> Workers<'a> {
     }
 
     /// Keeps what is to be kept of trials that ended, and reports them.
-    fn keep<T: Real>(&self, trials: &[&Trial], ended: Vec<Ended<T>>, error: Option<&str>) {
+    fn keep(&self, trials: &[&Trial], ended: Vec<Ended>, error: Option<&str>) {
         let mut guard = self.writing();
         if guard.error.is_some() {
             return; // after a write that failed nothing is appended
@@ -134,11 +133,11 @@ impl<'a> Workers<'a> {
     }
 
     /// The best model first, then the records, with one sync for all: a trial that is recorded as best has its model on disk.
-    fn write_records<T: Real>(
+    fn write_records(
         &self,
         writing: &mut Writing<'_>,
         trials: &[&Trial],
-        ended: &[Ended<T>],
+        ended: &[Ended],
         error: Option<&str>,
     ) -> Result<()> {
         let site = self.site;
@@ -150,7 +149,7 @@ impl<'a> Workers<'a> {
         let (Keep::Records { best }, Some(journal)) = (&mut writing.keep, &mut writing.journal) else { return Ok(()) };
         let candidate =
             ended.iter().filter(|end| end.network.is_some()).min_by(|a, b| better_first(&a.outcome, &b.outcome));
-        let is_better = |end: &&Ended<T>| best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
+        let is_better = |end: &&Ended| best.as_ref().is_none_or(|best| better_first(&end.outcome, best).is_lt());
         let better = candidate.filter(is_better);
         better.map_or(Ok(()), |end| self.save(trials, end, &best::file(site)))?;
         let records: Vec<Record> = ended.iter().map(|end| record(site, trials[end.trial], end, error)).collect();
@@ -161,12 +160,7 @@ impl<'a> Workers<'a> {
         Ok(())
     }
 
-    fn write_model<T: Real>(
-        &self,
-        outcome: &Mutex<Option<Outcome>>,
-        trials: &[&Trial],
-        ended: &[Ended<T>],
-    ) -> Result<()> {
+    fn write_model(&self, outcome: &Mutex<Option<Outcome>>, trials: &[&Trial], ended: &[Ended]) -> Result<()> {
         for end in ended {
             self.save(trials, end, &best::file(self.site))?;
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.outcome.clone());
@@ -175,39 +169,31 @@ impl<'a> Workers<'a> {
     }
 
     /// Writes the network of a trial that ended with one.
-    fn save<T: Real>(&self, trials: &[&Trial], end: &Ended<T>, path: &Path) -> Result<()> {
-        let site = self.site;
-        let model = end.network.as_ref().map(|network| best::saved(site, trials[end.trial], network, &end.outcome));
-        model.map_or(Ok(()), |model| files::replace_on(site.disk, path, &[&model.to_bytes()]))
+    fn save(&self, trials: &[&Trial], end: &Ended, path: &Path) -> Result<()> {
+        let (site, Some(network)) = (self.site, &end.network) else { return Ok(()) };
+        let model = SavedModel::new(trials[end.trial], site.data, site.kernel, network, end.outcome.val_accuracy);
+        files::replace_on(site.disk, path, &[&model.to_bytes()])
     }
 
     /// Trains a cohort. A panic in it is the failure of its trials, not of the sweep.
     pub fn train(&self, cohort: &CohortJob<'_>) {
         let trials = &cohort.trials;
-        let hyperparameters: Vec<CheckedHyperparameters> =
-            trials.iter().map(|trial| trial.hyperparameters.clone()).collect();
-        let one_unit = Hyperparameters { hidden: 1, ..(*hyperparameters[0]).clone() };
         let site = self.site;
         let mut trainees = Trainees {
             workers: self,
             trials,
             ended: vec![false; trials.len()],
-            work_of_unit: plan::work_of_iteration(&one_unit, site.data.inputs()),
-            slots: Slots::new(site.directory, site.shard, trials),
-            last_checkpoint: Instant::now(),
+            slots: Slots::new(&checkpoints_of(site.directory, site.shard), trials),
+            pace: Pace::new(site.stop, site.checkpoint_every),
         };
-        let attempt = || match hyperparameters[0].precision {
-            Precision::F32 => train_or_resume::<f32>(site.data, &hyperparameters, cohort, &mut trainees),
-            Precision::F64 => train_or_resume::<f64>(site.data, &hyperparameters, cohort, &mut trainees),
-        };
+        let attempt = || train_or_resume(site.data, cohort, &mut trainees);
         match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.breaks(error),
             Err(payload) => {
                 let message = panic_message(payload.as_ref());
                 let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
-                let failed =
-                    |trial| Ended::<f32> { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
+                let failed = |trial| Ended { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
                 self.keep(trials, left.map(failed).collect(), Some(&message));
             }
         }
@@ -222,54 +208,42 @@ struct Trainees<'a, 'b> {
     workers: &'a Workers<'b>,
     trials: &'a [&'a Trial],
     ended: Vec<bool>,
-    /// Floating-point operations of an iteration of one hidden unit.
-    work_of_unit: f64,
     slots: Slots,
-    last_checkpoint: Instant,
+    pace: Pace<'a>,
 }
 
-impl<T: Real> Observer<T> for Trainees<'_, '_> {
-    fn iterated(&mut self, trials: usize, units: usize) {
-        self.workers.watcher.iterated(trials, units as f64 * self.work_of_unit);
+impl Observer for Trainees<'_, '_> {
+    fn iterated(&mut self, trials: usize, work: f64) {
+        self.workers.watcher.iterated(trials, work);
     }
 
     fn next(&mut self) -> Next {
-        if self.workers.is_broken() {
-            Next::Stop
-        } else if self.workers.site.is_asked_to_stop() {
-            Next::CheckpointAndStop
-        } else if self.last_checkpoint.elapsed() >= self.workers.site.checkpoint_every {
-            Next::Checkpoint
-        } else {
-            Next::Iterate
-        }
+        if self.workers.is_broken() { Next::Stop } else { self.pace.next() }
     }
 
-    fn checkpoint(&mut self, state: State<T>) {
+    fn checkpoint(&mut self, state: State) {
         let site = self.workers.site;
         if let Err(error) = self.slots.write(site.disk, &site.made(), self.trials, &state) {
             self.workers.breaks(error);
         }
-        self.last_checkpoint = Instant::now();
+        self.pace.checkpoint_written();
     }
 
-    fn ended(&mut self, ended: Vec<Ended<T>>) {
+    fn ended(&mut self, ended: Vec<Ended>) {
         ended.iter().for_each(|end| self.ended[end.trial] = true);
         self.workers.keep(self.trials, ended, None);
     }
 }
 
-fn train_or_resume<T: Real>(
-    data: &Dataset,
-    hyperparameters: &[CheckedHyperparameters],
-    cohort: &CohortJob<'_>,
-    trainees: &mut Trainees<'_, '_>,
-) -> Result<()> {
-    match &cohort.resumes {
-        Some(from) => train::resume::<T>(from.load()?, data, hyperparameters, Detail::Epochs, trainees),
-        None => train::train::<T>(data, hyperparameters, Detail::Epochs, trainees),
-    }
-    Ok(())
+fn train_or_resume(data: &Dataset, cohort: &CohortJob<'_>, trainees: &mut Trainees<'_, '_>) -> Result<()> {
+    let tasks: Vec<Task<'_>> = cohort.trials.iter().map(|trial| Task::whole(&trial.hyperparameters)).collect();
+    let origin = cohort.resumes.as_ref().map(Resumable::load).transpose()?.map_or(Origin::Seed, Origin::Resumed);
+    let engine = engine(tasks[0].hyperparameters.precision);
+    let trained = engine.train(origin, data, &tasks, Detail::Epochs, trainees);
+    trained.map_err(|found| match &cohort.resumes {
+        Some(from) => from.refused(found),
+        None => unreachable!("networks that are drawn for their trials fit them: {found}"),
+    })
 }
 
 /// What a panic said.
@@ -278,7 +252,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }
 
-fn record<T>(site: Site<'_>, trial: &Trial, end: &Ended<T>, error: Option<&str>) -> Record {
+fn record(site: Site<'_>, trial: &Trial, end: &Ended, error: Option<&str>) -> Record {
     Record {
         trial: trial.id.clone(),
         outcome: end.outcome.clone(),

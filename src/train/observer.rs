@@ -1,8 +1,7 @@
-//! Who is told what happens while a cohort trains, and in what words.
+//! What a cohort reports while it trains, and to whom.
 
-use super::outcome::{EpochPoint, Outcome, SoFar};
-use crate::model::TwoLayerNet;
-use crate::model::cohort::Start;
+use super::outcome::{EpochPoint, LossPoint, Outcome, SoFar};
+use crate::tensors::Parts;
 
 /// Which losses are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +12,13 @@ pub enum Detail {
     EveryIteration,
 }
 
-/// Told what happens while a cohort trains.
-pub trait Observer<T> {
-    /// So many trials, with so many hidden units in all, have done one more iteration.
-    fn iterated(&mut self, _trials: usize, _units: usize) {}
+/// Follows a cohort while it trains. Trials are numbered as the tasks that it began with.
+pub trait Observer {
+    /// So many trials have done one more iteration, of so many floating-point operations in all.
+    fn iterated(&mut self, _trials: usize, _work: f64) {}
 
     /// The loss of a trial at an iteration, where [`Detail`] asks for it.
-    fn loss(&mut self, _trial: usize, _iteration: usize, _loss: f64, _learning_rate: f64) {}
+    fn loss(&mut self, _trial: usize, _point: &LossPoint) {}
 
     /// A trial began an epoch.
     fn epoch(&mut self, _trial: usize, _point: &EpochPoint) {}
@@ -30,55 +29,65 @@ pub trait Observer<T> {
     }
 
     /// Where the trials stand that are still in training, as [`Next`] asked.
-    fn checkpoint(&mut self, _state: State<T>) {}
+    fn checkpoint(&mut self, _state: State) {}
 
     /// Trials ended, together.
-    fn ended(&mut self, ended: Vec<Ended<T>>);
+    fn ended(&mut self, ended: Vec<Ended>);
 }
 
 /// What to do between two iterations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Go on.
+    /// Train on.
     Iterate,
-    /// Hand out the state, then go on.
+    /// Hand out the state, then train on.
     Checkpoint,
-    /// Hand out the state, then leave off.
+    /// Hand out the state, then stop.
     CheckpointAndStop,
-    /// Leave off.
+    /// Stop.
     Stop,
 }
 
-/// A cohort between two iterations: what [`resume`](super::resume) goes on from as if it had never stopped, to the bit. The
-/// stream of minibatches is not in it: that is where so many iterations have brought it.
+/// A cohort between two iterations: what it resumes from as if it had never stopped, to the bit. The stream of minibatches is not in it:
+/// so many iterations have brought that to its place. Neither are learning rates: they are functions of the iteration.
 #[derive(Clone, Debug)]
-pub struct State<T> {
+pub struct State {
     /// Iterations done.
     pub iteration: usize,
     /// The trials that are still in training.
-    pub members: Vec<MemberState<T>>,
+    pub members: Vec<MemberState>,
 }
 
 /// A trial in training.
 #[derive(Clone, Debug)]
-pub struct MemberState<T> {
-    /// Its number among those the cohort began with.
+pub struct MemberState {
+    /// Its number among the tasks.
     pub trial: usize,
-    /// Its weights and rates.
-    pub start: Start<T>,
+    /// Its weights, and what its update rule keeps.
+    pub parts: Parts,
     /// Its result so far.
     pub so_far: SoFar,
 }
 
 /// A trial at its end.
 #[derive(Clone, Debug)]
-pub struct Ended<T> {
-    /// Its number among those the cohort began with.
+pub struct Ended {
+    /// Its number among the tasks.
     pub trial: usize,
     /// Its result.
     pub outcome: Outcome,
-    /// The trained network; none if it diverged.
-    pub network: Option<TwoLayerNet<T>>,
+    /// The trained network, as `W1`, `b1`, `W2`, `b2`; none if it diverged.
+    pub network: Option<Parts>,
     /// Its share of the time that the cohort took.
     pub train_seconds: f64,
+}
+
+/// Keeps how trials end, and nothing else.
+#[derive(Debug, Default)]
+pub struct Collect(pub Vec<Ended>);
+
+impl Observer for Collect {
+    fn ended(&mut self, ended: Vec<Ended>) {
+        self.0.extend(ended);
+    }
 }

@@ -25,6 +25,26 @@ impl Status {
     }
 }
 
+/// The loss of one iteration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossPoint {
+    /// Iteration, from 0.
+    pub iteration: usize,
+    /// Loss without penalty on the minibatch, before the update.
+    pub data_loss: f64,
+    /// λ(‖W1‖² + ‖W2‖²) before the update.
+    pub penalty: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f64,
+}
+
+impl LossPoint {
+    /// The loss that training descends.
+    pub fn loss(&self) -> f64 {
+        self.data_loss + self.penalty
+    }
+}
+
 /// What is measured where an epoch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochPoint {
@@ -61,6 +81,50 @@ pub struct Outcome {
     pub diverged_at: Option<usize>,
     /// One point an epoch.
     pub curve: Vec<EpochPoint>,
+}
+
+impl Outcome {
+    /// Of a trial that diverged at an iteration.
+    pub fn diverged(at: usize, so_far: SoFar) -> Self {
+        Self {
+            status: Status::Diverged,
+            val_accuracy: None,
+            first_loss: so_far.first_loss,
+            final_loss: None,
+            train_accuracy: None,
+            iterations_done: at,
+            diverged_at: Some(at),
+            curve: so_far.curve,
+        }
+    }
+
+    /// Of a trial that did so many iterations.
+    pub fn complete(iterations: usize, loss: f64, val_accuracy: f64, so_far: SoFar) -> Self {
+        Self {
+            status: Status::Complete,
+            val_accuracy: Some(val_accuracy),
+            first_loss: so_far.first_loss,
+            final_loss: Some(loss),
+            train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
+            iterations_done: iterations,
+            diverged_at: None,
+            curve: so_far.curve,
+        }
+    }
+
+    /// Of a trial at which the program failed.
+    pub fn failed() -> Self {
+        Self {
+            status: Status::Failed,
+            val_accuracy: None,
+            first_loss: None,
+            final_loss: None,
+            train_accuracy: None,
+            iterations_done: 0,
+            diverged_at: None,
+            curve: Vec::new(),
+        }
+    }
 }
 
 /// What is known of a trial's result before it ends.

@@ -1,4 +1,5 @@
-//! What a trial does between the two wide products: bias, ReLU, second layer, softmax, deltas.
+//! What a network computes between the two wide products: biases, ReLU, second layer, softmax, and their gradients. Nothing here
+//! knows an update rule.
 //!
 //! Everything is held transposed, a row a unit or class and a column an image: rows are B long and contiguous, so every loop runs
 //! over independent columns. Those loops are plain multiplications and additions (never fused), and the sums over columns have
@@ -12,37 +13,28 @@
 use multiversion::multiversion;
 use ndarray::{Array1, Array2};
 
+use super::two_layer_net::rectify;
 use crate::real::Real;
+use crate::tensors::Parts;
 
 /// Partial sums of a sum over columns.
-const LANES: usize = 8;
+const PARTIAL_SUMS: usize = 8;
 /// Classes whose sums are carried together: as many as registers hold.
 const GROUP: usize = 5;
+/// The parameters' names in [`Parts`].
+const NAMES: [&str; 3] = ["b1", "W2", "b2"];
 /// Hidden units whose share of the scores is added together.
 const UNITS: usize = 5;
 
-/// The parameters of a trial other than its first-layer weights.
+/// The parameters of a network other than its first-layer weights; their gradient has the same shapes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SecondLayer<T> {
+pub struct Head<T> {
     /// First-layer biases, (H).
     pub b1: Array1<T>,
     /// Second-layer weights, (H, C).
     pub w2: Array2<T>,
     /// Second-layer biases, (C).
     pub b2: Array1<T>,
-}
-
-/// One update of gradient descent, in the numbers that it takes.
-#[derive(Clone, Copy, Debug)]
-pub struct Update<T> {
-    /// σ: first-layer weights are σ·V.
-    pub scale: T,
-    /// Learning rate η.
-    pub rate: T,
-    /// What L2 multiplies W2 by.
-    pub decay: T,
-    /// What dZ is multiplied by to be added to V: −η / σ after this update.
-    pub delta_factor: T,
 }
 
 /// The rows of a wide (places, B) matrix that belong to one trial.
@@ -65,32 +57,87 @@ impl<T> UnitRows<'_, T> {
     }
 }
 
-impl<T: Real> SecondLayer<T> {
-    /// From Zᵀ: Aᵀ in its place, and Sᵀ (C, B).
+impl<T: Real> Head<T> {
+    /// Zeros, for H hidden units and C classes.
+    pub fn zeros(hidden: usize, classes: usize) -> Self {
+        Self { b1: Array1::zeros(hidden), w2: Array2::zeros((hidden, classes)), b2: Array1::zeros(classes) }
+    }
+
+    /// C.
+    pub fn classes(&self) -> usize {
+        self.b2.len()
+    }
+
+    /// From Zᵀ / `scale`: Aᵀ in its place, and Sᵀ (C, B).
     pub fn scores(&self, units: &mut UnitRows<'_, T>, scale: T, scores: &mut [T]) {
         scores_of(self, units, scale, scores);
     }
 
-    /// From Zᵀ: the data loss, this layer updated, and Δᵀ in place of Zᵀ. `work` (C + 1, B) is overwritten.
-    pub fn update(&mut self, units: &mut UnitRows<'_, T>, labels: &[u8], update: Update<T>, work: &mut [T]) -> f64 {
-        let (scores, d_activations) = work.split_at_mut(self.b2.len() * labels.len());
-        scores_of(self, units, update.scale, scores);
-        let loss = softmax_loss(scores, labels);
-        backward(self, units, update, scores, d_activations);
-        loss
+    /// From Aᵀ and dSᵀ: the gradient of these parameters, without penalty, and dZᵀ · `delta_factor` in place of Aᵀ. `d_activations` (B)
+    /// is room to work in.
+    pub fn backward(
+        &self,
+        units: &mut UnitRows<'_, T>,
+        d_scores: &[T],
+        delta_factor: T,
+        gradient: &mut Self,
+        d_activations: &mut [T],
+    ) {
+        backward(self, units, d_scores, delta_factor, gradient, d_activations);
+    }
+
+    /// b1, W2, b2 as plain numbers.
+    pub fn parameters(&self) -> [&[T]; 3] {
+        [self.b1.as_slice(), self.w2.as_slice(), self.b2.as_slice()].map(|part| part.expect("a head is contiguous"))
+    }
+
+    /// As [`Head::parameters`], to be changed.
+    pub fn parameters_mut(&mut self) -> [&mut [T]; 3] {
+        let parts = [self.b1.as_slice_mut(), self.w2.as_slice_mut(), self.b2.as_slice_mut()];
+        parts.map(|part| part.expect("a head is contiguous"))
+    }
+
+    /// Writes them, with a prefix before each name.
+    pub fn save(&self, into: &mut Parts, prefix: &str) {
+        let (hidden, classes) = self.w2.dim();
+        let shapes: [&[usize]; 3] = [&[hidden], &[hidden, classes], &[classes]];
+        for ((name, shape), numbers) in NAMES.into_iter().zip(shapes).zip(self.parameters()) {
+            into.put(&format!("{prefix}{name}"), shape, numbers.to_vec());
+        }
+    }
+
+    /// Reads what [`Head::save`] wrote.
+    ///
+    /// # Errors
+    /// Something is missing, or does not fit the rest or the precision.
+    pub fn load(from: &Parts, prefix: &str) -> Result<Self, String> {
+        let name = |name: &str| format!("{prefix}{name}");
+        let &[hidden, classes] = from.tensor(&name("W2"))?.shape() else {
+            return Err(format!("`{}` is no matrix", name("W2")));
+        };
+        let mut head = Self::zeros(hidden, classes);
+        let shapes: [&[usize]; 3] = [&[hidden], &[hidden, classes], &[classes]];
+        for ((part, shape), numbers) in NAMES.into_iter().zip(shapes).zip(head.parameters_mut()) {
+            numbers.copy_from_slice(from.numbers(&name(part), shape)?);
+        }
+        Ok(head)
     }
 }
 
+/// Turns Sᵀ (C, B) into dSᵀ = (P − onehot(y))ᵀ / B, and returns the data loss: the mean of −log P[i, y_i].
+pub fn softmax_loss<T: Real>(scores: &mut [T], labels: &[u8]) -> f64 {
+    loss_of(scores, labels)
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn scores_of<T: Real>(layer: &SecondLayer<T>, units: &mut UnitRows<'_, T>, scale: T, scores: &mut [T]) {
+fn scores_of<T: Real>(layer: &Head<T>, units: &mut UnitRows<'_, T>, scale: T, scores: &mut [T]) {
     let (columns, classes) = (units.columns, layer.b2.len());
     for (row, &bias) in scores.chunks_exact_mut(columns).zip(&layer.b2) {
         row.fill(bias);
     }
     for (unit, &bias) in layer.b1.iter().enumerate() {
         for value in units.row(unit) {
-            let z = *value * scale + bias;
-            *value = if z < T::zero() { T::zero() } else { z }; // NaN stays NaN
+            *value = rectify(*value * scale + bias);
         }
     }
     // Several units at a time, so that a row of scores is loaded and stored once for all of them. Each score is still summed
@@ -126,16 +173,15 @@ fn add_units<T: Real, const U: usize>(
     }
 }
 
-/// Turns Sᵀ (C, B) into dSᵀ = (P − onehot(y))ᵀ / B, and returns the mean of −log P[i, y_i].
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn softmax_loss<T: Real>(scores: &mut [T], labels: &[u8]) -> f64 {
-    let (blocks, rest) = labels.as_chunks::<LANES>();
+fn loss_of<T: Real>(scores: &mut [T], labels: &[u8]) -> f64 {
+    let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
     let mut loss = 0.0;
     for (block, labels_of_block) in blocks.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), block * LANES, labels_of_block);
+        loss += softmax_block(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block);
     }
     for (at, label) in rest.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), blocks.len() * LANES + at, &[*label]);
+        loss += softmax_block(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label]);
     }
     loss / labels.len() as f64
 }
@@ -172,60 +218,61 @@ fn softmax_block<T: Real, const W: usize>(scores: &mut [T], columns: usize, star
     loss
 }
 
-/// From Aᵀ and dSᵀ: Δᵀ in place of Aᵀ, and this layer's update. `d_activations` (B) is room to work in.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 fn backward<T: Real>(
-    layer: &mut SecondLayer<T>,
+    layer: &Head<T>,
     units: &mut UnitRows<'_, T>,
-    update: Update<T>,
     d_scores: &[T],
+    delta_factor: T,
+    gradient: &mut Head<T>,
     d_activations: &mut [T],
 ) {
     let (columns, classes) = (units.columns, layer.b2.len());
-    let weights = layer.w2.as_slice_mut().expect("W2 is row-major").chunks_exact_mut(classes);
-    for (unit, (bias, weights)) in layer.b1.iter_mut().zip(weights).enumerate() {
+    let weights = layer.w2.as_slice().expect("W2 is row-major").chunks_exact(classes);
+    let d_weights = gradient.w2.as_slice_mut().expect("dW2 is row-major").chunks_exact_mut(classes);
+    for (unit, (d_bias, (weights, d_weights))) in gradient.b1.iter_mut().zip(weights.zip(d_weights)).enumerate() {
         let row = units.row(unit);
         d_activations.fill(T::zero());
-        let groups = weights.chunks_mut(GROUP).zip(d_scores.chunks(GROUP * columns));
-        for (weights, d_rows) in groups {
+        let groups = weights.chunks(GROUP).zip(d_weights.chunks_mut(GROUP)).zip(d_scores.chunks(GROUP * columns));
+        for ((weights, d_weights), d_rows) in groups {
             match weights.len() {
-                1 => backward_classes::<T, 1>(row, d_rows, weights, d_activations, update),
-                2 => backward_classes::<T, 2>(row, d_rows, weights, d_activations, update),
-                3 => backward_classes::<T, 3>(row, d_rows, weights, d_activations, update),
-                4 => backward_classes::<T, 4>(row, d_rows, weights, d_activations, update),
-                _ => backward_classes::<T, GROUP>(row, d_rows, weights, d_activations, update),
+                1 => backward_classes::<T, 1>(row, d_rows, weights, d_weights, d_activations),
+                2 => backward_classes::<T, 2>(row, d_rows, weights, d_weights, d_activations),
+                3 => backward_classes::<T, 3>(row, d_rows, weights, d_weights, d_activations),
+                4 => backward_classes::<T, 4>(row, d_rows, weights, d_weights, d_activations),
+                _ => backward_classes::<T, GROUP>(row, d_rows, weights, d_weights, d_activations),
             }
         }
-        *bias -= update.rate * rectify_gradient(row, d_activations, update.delta_factor);
+        *d_bias = rectify_gradient(row, d_activations, delta_factor);
     }
-    for (bias, d_row) in layer.b2.iter_mut().zip(d_scores.chunks_exact(columns)) {
-        *bias -= update.rate * sum(d_row);
+    for (d_bias, d_row) in gradient.b2.iter_mut().zip(d_scores.chunks_exact(columns)) {
+        *d_bias = sum(d_row);
     }
 }
 
-/// For G classes and one hidden unit: dA[i, h] += Σ_c dS[i, c]·W2[h, c] with W2 as it was, and the update of W2[h, c] by
-/// Σ_i A[i, h]·dS[i, c]. Each dS is loaded once, and all sums stay in registers.
+/// For G classes and one hidden unit: dA[i, h] += Σ_c dS[i, c]·W2[h, c], and dW2[h, c] = Σ_i A[i, h]·dS[i, c]. Each dS is loaded once,
+/// and all sums stay in registers.
 #[inline(always)]
 fn backward_classes<T: Real, const G: usize>(
     activations: &[T],
     d_rows: &[T],
-    weights: &mut [T],
+    weights: &[T],
+    d_weights: &mut [T],
     d_activations: &mut [T],
-    update: Update<T>,
 ) {
     let columns = activations.len();
     let factors: [T; G] = std::array::from_fn(|class| weights[class]);
-    let rows: [(&[[T; LANES]], &[T]); G] =
+    let rows: [(&[[T; PARTIAL_SUMS]], &[T]); G] =
         std::array::from_fn(|class| d_rows[class * columns..][..columns].as_chunks());
-    let mut sums = [[T::zero(); LANES]; G];
-    let (blocks, rest) = activations.as_chunks::<LANES>();
-    let (d_blocks, d_rest) = d_activations.as_chunks_mut::<LANES>();
+    let mut sums = [[T::zero(); PARTIAL_SUMS]; G];
+    let (blocks, rest) = activations.as_chunks::<PARTIAL_SUMS>();
+    let (d_blocks, d_rest) = d_activations.as_chunks_mut::<PARTIAL_SUMS>();
     for (at, (activations, d_activations)) in blocks.iter().zip(d_blocks).enumerate() {
         let mut d_block = *d_activations;
         for class in 0..G {
             let d_scores = rows[class].0[at];
             sums[class] = multiply_add(sums[class], *activations, d_scores);
-            d_block = multiply_add(d_block, d_scores, [factors[class]; LANES]);
+            d_block = multiply_add(d_block, d_scores, [factors[class]; PARTIAL_SUMS]);
         }
         *d_activations = d_block;
     }
@@ -236,8 +283,8 @@ fn backward_classes<T: Real, const G: usize>(
             *d_activation += d_score * factors[class];
         }
     }
-    for (weight, sums) in weights.iter_mut().zip(sums) {
-        *weight = *weight * update.decay - update.rate * total(sums);
+    for (d_weight, sums) in d_weights.iter_mut().zip(sums) {
+        *d_weight = total(sums);
     }
 }
 
@@ -245,11 +292,11 @@ fn backward_classes<T: Real, const G: usize>(
 #[inline(always)]
 fn rectify_gradient<T: Real>(activations: &mut [T], d_activations: &[T], factor: T) -> T {
     let pick = |activation: T, d_activation: T| if activation <= T::zero() { T::zero() } else { d_activation };
-    let mut sums = [T::zero(); LANES];
-    let (blocks, rest) = activations.as_chunks_mut::<LANES>();
-    let (d_blocks, d_rest) = d_activations.as_chunks::<LANES>();
+    let mut sums = [T::zero(); PARTIAL_SUMS];
+    let (blocks, rest) = activations.as_chunks_mut::<PARTIAL_SUMS>();
+    let (d_blocks, d_rest) = d_activations.as_chunks::<PARTIAL_SUMS>();
     for (block, d_block) in blocks.iter_mut().zip(d_blocks) {
-        let dz: [T; LANES] = std::array::from_fn(|lane| pick(block[lane], d_block[lane]));
+        let dz: [T; PARTIAL_SUMS] = std::array::from_fn(|lane| pick(block[lane], d_block[lane]));
         sums = std::array::from_fn(|lane| sums[lane] + dz[lane]);
         *block = dz.map(|value| value * factor);
     }
@@ -263,17 +310,17 @@ fn rectify_gradient<T: Real>(activations: &mut [T], d_activations: &[T], factor:
 
 /// sums + a∘b
 #[inline(always)]
-fn multiply_add<T: Real>(sums: [T; LANES], a: [T; LANES], b: [T; LANES]) -> [T; LANES] {
+fn multiply_add<T: Real>(sums: [T; PARTIAL_SUMS], a: [T; PARTIAL_SUMS], b: [T; PARTIAL_SUMS]) -> [T; PARTIAL_SUMS] {
     std::array::from_fn(|lane| sums[lane] + a[lane] * b[lane])
 }
 
-/// The sum, in [`LANES`] partial sums.
+/// The sum, in [`PARTIAL_SUMS`] partial sums.
 #[inline(always)]
 fn sum<T: Real>(values: &[T]) -> T {
-    let mut sums = [T::zero(); LANES];
-    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut sums = [T::zero(); PARTIAL_SUMS];
+    let (blocks, rest) = values.as_chunks::<PARTIAL_SUMS>();
     for block in blocks {
-        for lane in 0..LANES {
+        for lane in 0..PARTIAL_SUMS {
             sums[lane] += block[lane];
         }
     }
@@ -285,7 +332,7 @@ fn sum<T: Real>(values: &[T]) -> T {
 
 /// Adds partial sums by halves: always in this order.
 #[inline(always)]
-fn total<T: Real>(sums: [T; LANES]) -> T {
+fn total<T: Real>(sums: [T; PARTIAL_SUMS]) -> T {
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }

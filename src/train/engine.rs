@@ -1,0 +1,163 @@
+//! Which arithmetics there are. Below this file numbers have types, above it they do not.
+
+use std::marker::PhantomData;
+
+use super::evaluation::{self, EVALUATION_ROWS};
+use super::observer::{Detail, Observer, State};
+use super::training::Training;
+use crate::blas::lanes::Shape;
+use crate::data::Dataset;
+use crate::data::dataset::Rows;
+use crate::data::minibatch::Sampler;
+use crate::data::prepare::Fitted;
+use crate::model::wide::{Wide, blas::Blas};
+use crate::model::{CheckedHyperparameters, Hyperparameters};
+use crate::real::Precision;
+use crate::tensors::Parts;
+
+/// A trial to train.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// Its configuration.
+    pub hyperparameters: &'a CheckedHyperparameters,
+    /// Iterations after which it ends: its own, which stay the horizon of its schedule, or fewer.
+    pub until: usize,
+}
+
+impl<'a> Task<'a> {
+    /// To its last iteration.
+    pub fn whole(hyperparameters: &'a CheckedHyperparameters) -> Self {
+        Self { hyperparameters, until: hyperparameters.iterations }
+    }
+}
+
+/// Where a cohort begins.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// At first weights and minibatches drawn as the trials' seeds say.
+    Seed,
+    /// At these networks, one a task, and this stream of minibatches.
+    Given {
+        /// `W1`, `b1`, `W2`, `b2` of each.
+        networks: Vec<Parts>,
+        /// Draws the rows of every minibatch.
+        sampler: Sampler,
+    },
+    /// Where a state stands; its members are among the tasks.
+    Resumed(State),
+}
+
+/// What a cohort costs, for planning: a function of a trial's cohort key, the inputs and the update rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit {
+    /// What an iteration of one hidden unit costs, in floating-point operations of f32 or what takes as long.
+    pub cost_of_unit: f64,
+    /// Bytes of first-layer weights of one hidden unit.
+    pub weight_bytes_of_unit: usize,
+    /// Bytes that a worker needs for each hidden unit of its cohort, at most: weights and what the rule keeps beside them, their first
+    /// values or a copy on its way into a checkpoint, that checkpoint's bytes, the rows of the wide buffers.
+    pub bytes_of_unit: usize,
+    /// Bytes that it needs besides: minibatches, for training and evaluation.
+    pub bytes_fixed: usize,
+}
+
+impl Fit {
+    /// Bytes that a worker needs for a cohort of so many hidden units.
+    pub fn bytes(&self, units: usize) -> usize {
+        self.bytes_fixed + units * self.bytes_of_unit
+    }
+}
+
+/// An arithmetic that trains cohorts.
+pub trait Engine: Sync {
+    /// What cohorts of trials like this one cost.
+    fn fit(&self, hyperparameters: &Hyperparameters, inputs: usize) -> Fit;
+
+    /// Whether trials with minibatches of `batch_size` rows may share a cohort: not where the neighbours would show in their bits. Measured
+    /// once a process.
+    fn may_share(&self, batch_size: usize, inputs: usize) -> bool;
+
+    /// Trains tasks of one [cohort key](crate::model::hyperparameters::CohortKey) in lockstep, and reports to `observer`.
+    ///
+    /// # Errors
+    /// What the cohort resumes from does not fit its tasks.
+    ///
+    /// # Panics
+    /// There are no tasks, they differ in the key or are of another precision, there is not one network for each, or there are several
+    /// though they [may not share](Self::may_share) a cohort.
+    fn train(
+        &self,
+        origin: Origin,
+        data: &Dataset,
+        tasks: &[Task<'_>],
+        detail: Detail,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String>;
+
+    /// The accuracy on `rows` of a network that was trained with minibatches of `batch_size`, a fraction: what training itself measured.
+    ///
+    /// # Errors
+    /// The network is of another precision, or its tensors do not fit each other.
+    fn accuracy(&self, network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String>;
+}
+
+/// The engine for a precision.
+pub fn engine(precision: Precision) -> &'static dyn Engine {
+    match precision {
+        Precision::F32 => &Arithmetic::<Blas<f32>>(PhantomData),
+        Precision::F64 => &Arithmetic::<Blas<f64>>(PhantomData),
+    }
+}
+
+/// What cohorts of trials like this one cost, in the trial's own precision.
+pub fn fit(hyperparameters: &Hyperparameters, inputs: usize) -> Fit {
+    engine(hyperparameters.precision).fit(hyperparameters, inputs)
+}
+
+/// Floating-point operations of an iteration of a trial: 4·B·D·H, the two products with D.
+pub fn work_of_iteration(trial: &Hyperparameters, inputs: usize) -> f64 {
+    4.0 * trial.batch_size as f64 * inputs as f64 * trial.hidden as f64
+}
+
+/// The engine whose first layers are `W`.
+struct Arithmetic<W>(PhantomData<fn() -> W>);
+
+impl<W: Wide> Engine for Arithmetic<W> {
+    fn fit(&self, hyperparameters: &Hyperparameters, inputs: usize) -> Fit {
+        let batch_size = hyperparameters.batch_size;
+        let bytes = size_of::<W::Real>();
+        let rows = batch_size + EVALUATION_ROWS;
+        let matrices = 3 + hyperparameters.rule().slots();
+        Fit {
+            cost_of_unit: 4.0 * batch_size as f64 * inputs as f64 * (bytes as f64 / 4.0),
+            weight_bytes_of_unit: inputs * bytes,
+            bytes_of_unit: (matrices * inputs + rows) * bytes,
+            bytes_fixed: rows * inputs * bytes,
+        }
+    }
+
+    fn may_share(&self, batch_size: usize, inputs: usize) -> bool {
+        W::lanes(shape(inputs, batch_size)).is_some()
+    }
+
+    fn train(
+        &self,
+        origin: Origin,
+        data: &Dataset,
+        tasks: &[Task<'_>],
+        detail: Detail,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        Training::<W>::new(origin, data, tasks)?.run(detail, observer);
+        Ok(())
+    }
+
+    fn accuracy(&self, network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String> {
+        evaluation::accuracy::<W>(network, fitted, batch_size, rows)
+    }
+}
+
+/// The shapes of the products that hidden units take part in.
+pub fn shape(inputs: usize, batch_size: usize) -> Shape {
+    Shape { batch_rows: batch_size, evaluation_rows: EVALUATION_ROWS, inputs }
+}
