@@ -63,7 +63,9 @@ fn check(need: u64, expected: impl FnOnce() -> String, remedy: &str) -> Result<(
     let Some(space) = address_space().filter(|space| space.left_bytes < need) else { return Ok(()) };
     let AddressSpace { left_bytes, limit_bytes, name } = space;
     let found = format!("{} left by {name} {}", megabytes(left_bytes), limit_bytes / 1024);
-    let enough = (limit_bytes + need - left_bytes).div_ceil(10_240_000) * 10_000;
+    // With more space, a thread of OpenBLAS's own may take some that found none now.
+    let enough =
+        (limit_bytes + need - left_bytes + THREAD_BYTES + blas::MOST_BUFFER_BYTES).div_ceil(10_240_000) * 10_000;
     let remedy = format!(
         "raise it to {enough} (Grid Engine: h_vmem){remedy}; OPENBLAS_NUM_THREADS=1 in the environment spares what OpenBLAS takes for \
         threads of its own"

@@ -129,7 +129,7 @@ impl DataDirectory {
         let bytes = Files::bytes_of(&directory, format);
         // Training images are copied once, into one run of memory; what has been copied is given back, but stays mapped until the end.
         limits::foresee("the data", 2 * bytes)?;
-        warn_of_memory(bytes, "ask for more memory");
+        warn_of_memory(bytes + PROGRAM_BYTES, "ask for more memory");
         let files = Files::read(&directory, format)?;
         if let Some(warning) = &files.warning {
             say(&format!("warning: {warning}"));
@@ -167,6 +167,9 @@ fn initialise_blas() -> Result<Blas> {
 fn this_program() -> Result<PathBuf> {
     env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
 }
+
+/// What the program takes beside data and cohorts, measured: code, libraries, OpenBLAS's buffers.
+const PROGRAM_BYTES: u64 = 32 << 20;
 
 /// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.
 fn warn_of_memory(bytes: u64, remedy: &str) {
