@@ -5,7 +5,8 @@ use std::panic;
 use clap::Parser;
 use clap::error::ErrorKind;
 use mlpgrid::blas;
-use mlpgrid::cli::{self, CommandLine, say, say_error};
+use mlpgrid::cli::terminal::{log, log_error};
+use mlpgrid::cli::{self, CommandLine};
 
 fn main() {
     panic::set_hook(Box::new(|panic| {
@@ -13,7 +14,7 @@ fn main() {
             panic.location().map_or(String::new(), |location| format!(" at {}:{}", location.file(), location.line()));
         let payload = panic.payload();
         let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-        say(&format!(
+        log(&format!(
             "error: a bug in mlpgrid{place}: {}; please report it with the command",
             words.unwrap_or("no words")
         ));
@@ -30,7 +31,7 @@ fn run() -> u8 {
     match panic::catch_unwind(|| cli::run(&command_line)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
-            say_error(&error);
+            log_error(&error);
             error.exit_code()
         }
         Err(_) => 1,
@@ -52,7 +53,7 @@ fn usage(error: &clap::Error) -> u8 {
             let text = error.render().to_string();
             let end = text.find("\n\nUsage:").or(text.find("\n\nFor more")).unwrap_or(text.len());
             let line: Vec<&str> = text[..end].split_whitespace().collect();
-            say(&format!("{}; see --help", line.join(" ")));
+            log(&format!("{}; see --help", line.join(" ")));
             2
         }
     }

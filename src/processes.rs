@@ -45,7 +45,7 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start<E: DeserializeOwned>(program: &Path, task: &str) -> Result<(Self, Events<E>)> {
+    pub fn start<E: DeserializeOwned>(program: &Path, task: &str) -> Result<(Self, Reports<E>)> {
         let mut command = Command::new(program);
         // One thread for OpenBLAS from the beginning: those that it would start have nothing to do.
         command.args([COMMAND, task]).env("OPENBLAS_NUM_THREADS", "1");
@@ -54,7 +54,7 @@ impl Process {
         let (Some(orders), Some(events)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("both were asked for");
         };
-        let events = Events { lines: BufReader::new(events), of: std::marker::PhantomData };
+        let events = Reports { lines: BufReader::new(events), of: std::marker::PhantomData };
         Ok((Self { child, orders: Mutex::new(orders) }, events))
     }
 
@@ -96,12 +96,12 @@ fn died(pid: u32, status: ExitStatus) -> Error {
 
 /// What a process reports, as it comes, until it ends.
 #[derive(Debug)]
-pub struct Events<E> {
+pub struct Reports<E> {
     lines: BufReader<ChildStdout>,
     of: std::marker::PhantomData<E>,
 }
 
-impl<E: DeserializeOwned> Iterator for Events<E> {
+impl<E: DeserializeOwned> Iterator for Reports<E> {
     type Item = E;
 
     /// The next event; none once the process has ended or writes something else.

@@ -18,13 +18,13 @@ use mlpgrid::blas;
 use mlpgrid::data::{DataConfig, Dataset};
 use mlpgrid::files::{Disk, RealDisk};
 use mlpgrid::report::leaderboard;
-use mlpgrid::sweep::job::{Job, Site};
-use mlpgrid::sweep::journal::{self, Results};
-use mlpgrid::sweep::runner::{self, Watcher};
+use mlpgrid::sweep::events::Events;
+use mlpgrid::sweep::journal::Results;
+use mlpgrid::sweep::session::{Options, Session};
 use mlpgrid::sweep::shard::Shard;
-use mlpgrid::sweep::space::{Space, Trial};
+use mlpgrid::sweep::site::Site;
+use mlpgrid::sweep::space::{Resolved, Space, Trial};
 use mlpgrid::train::Outcome;
-use mlpgrid::train::checkpoint::Checkpoints;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -161,8 +161,10 @@ impl Disk for FaultyDisk {
 #[derive(Default)]
 struct Acknowledged(Mutex<Vec<(String, Outcome)>>);
 
-impl Watcher for Acknowledged {
-    fn iterated(&self, _trials: usize, _work: f64) {}
+impl Events for Acknowledged {
+    fn warn(&self, warning: &str) {
+        panic!("nothing but a last line is ever torn, and that is mended: {warning}");
+    }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
         self.0.lock().expect("no thread panicked").push((trial.id.clone(), outcome.clone()));
@@ -171,6 +173,7 @@ impl Watcher for Acknowledged {
 
 struct Sweep {
     data: Dataset,
+    space: Resolved,
     trials: Vec<Trial>,
     workers: usize,
 }
@@ -181,8 +184,9 @@ impl Sweep {
         let place = Place::with_rows(12);
         let config = DataConfig { val: Some(10), ..DataConfig::default() };
         let data = Dataset::load(&place.data(), &config).expect("the data are there");
-        let trials = Space::parse(SPEC, "s.toml").and_then(|space| space.resolved(&data).trials()).expect("a sweep");
-        (place, Self { data, trials, workers })
+        let space = Space::parse(SPEC, "s.toml").expect("a sweep file").resolved(&data);
+        let trials = space.trials().expect("a sweep");
+        (place, Self { data, space, trials, workers })
     }
 
     /// What `mlpgrid sweep` does, on `disk`. Returns how it ended, and what was acknowledged.
@@ -201,12 +205,11 @@ impl Sweep {
             program: None,
             process: None,
         };
-        journal::repair(directory, site.shard).expect("what is torn can be mended");
-        let results = Results::read(directory).expect("results can be read");
-        assert_eq!(results.damage_to_tell(false).count(), 0, "nothing but a last line is ever torn");
-        let checkpoints = Checkpoints::find_whole(&directory.join("checkpoints")).expect("checkpoints can be read");
-        let job = Job::new(site, &self.trials, &results, &[], &checkpoints, self.workers);
-        let ending = runner::run(site, &job, &acknowledged);
+        let (workers, takeover_after) = (self.workers, Duration::from_secs(1));
+        let options = Options { workers, retried: vec![], may_extend: false, takeover_after };
+        let mut session = Session::open(site, &self.space, options, &acknowledged).expect("the directory is ours");
+        let ending = session.run().map(drop);
+        drop(session);
         (ending, acknowledged.0.into_inner().expect("no thread panicked"))
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::gemm;
 use super::throughput::{self, Breakdown, Cell, Images};
 use crate::error::{Error, Result};
-use crate::processes::{self, Events, Process};
+use crate::processes::{self, Process, Reports};
 use crate::{blas, limits};
 
 /// The task of a further process.
@@ -49,7 +49,7 @@ enum Event {
 pub struct Measurer {
     parts: Vec<usize>,
     images: Images,
-    processes: Vec<(Process, Events<Event>)>,
+    processes: Vec<(Process, Reports<Event>)>,
 }
 
 impl Measurer {
@@ -125,7 +125,7 @@ impl Measurer {
             }
         }
         busy.iter().for_each(|(process, _)| process.order(&Order::Begin));
-        let figures = |(_, events): (&mut Process, &mut Events<Event>)| match events.next() {
+        let figures = |(_, events): (&mut Process, &mut Reports<Event>)| match events.next() {
             Some(Event::Measured(figures)) => Ok(figures),
             _ => Err(died()),
         };

@@ -1,12 +1,13 @@
 //! `mlpgrid bench`: throughput against the machine's own matrix multiply.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{initialise_blas, kernels, print, say, this_program, warn_of_workers};
+use super::kernels;
+use super::setup::{initialise_blas, this_program, warn_of_workers};
+use super::terminal::{log, print, write_json};
 use crate::bench::gemm;
 use crate::bench::measure::Measurer;
 use crate::bench::throughput::{Breakdown, Cell, median};
@@ -107,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let duration = Duration::from_millis(arguments.millis);
     let mut measurer = Measurer::new(&this_program()?, workers)?;
     let mut rows = cells(arguments.quick, workers);
-    say(&format!(
+    log(&format!(
         "bench: {} measurements of {} ms in each of {} rounds, {workers} workers",
         rows.len() + 1,
         arguments.millis,
@@ -155,16 +156,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         environment: Environment::of(&blas),
     };
     print(&table(&report))?;
-    arguments.json.as_deref().map_or(Ok(()), |path| write_json(path, &report))?;
+    arguments.json.as_deref().map_or(Ok(()), |path| write_json("bench", path, &report))?;
     Ok(0)
-}
-
-/// Writes the figures, and says so.
-pub(super) fn write_json(path: &Path, report: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(report).expect("plain fields become JSON");
-    files::replace(path, |file| writeln!(file, "{text}"))?;
-    say(&format!("bench: wrote {}", path.display()));
-    Ok(())
 }
 
 fn is_headline(row: &Row) -> bool {

@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{print_json, say, this_program};
+use super::setup::this_program;
+use super::terminal::{log, print_json};
 use crate::bench::gemm;
 use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::files;
 use crate::machine::{available_cores, available_memory_bytes};
-use crate::sweep::directory::{self, Claim, Standing};
-use crate::sweep::job::{Job, Site};
-use crate::sweep::lock;
+use crate::sweep::job::Job;
 use crate::sweep::plan;
-use crate::sweep::space::{Resolved, Trial};
 
 /// What `sweep --dry-run` prints.
 #[derive(Debug, Serialize)]
@@ -33,40 +30,11 @@ struct DryRun {
     predicted_seconds: f64,
 }
 
-/// What the run would find of its directory; writes nothing. A process that trains there now is no mistake, and is named.
-///
-/// # Errors
-/// The run would be refused: the directory cannot be written, or holds another sweep.
-pub fn claim(
-    site: Site<'_>,
-    resolved: &Resolved,
-    trials: Vec<Trial>,
-    may_extend: bool,
-    takeover_after: Duration,
-) -> Result<Claim> {
-    files::check_output_directory(site.directory)?;
-    let claim = directory::check(site.directory, resolved, trials, may_extend)?;
-    let is_extended = matches!(claim.standing, Standing::Extends(_));
-    for holder in lock::holders(site.directory, takeover_after)?.into_iter().filter(|holder| holder.is_running) {
-        let is_in_the_way = holder.shard == site.shard || holder.shard.count != site.shard.count;
-        if is_in_the_way || is_extended {
-            say(&format!(
-                "dry run: process {} on {} trains shard {} here now: this sweep can begin when that has ended",
-                holder.pid, holder.host, holder.shard
-            ));
-        }
-    }
-    Ok(claim)
-}
-
 /// Prints the plan, for people and for programs. The rate that the prediction rests on is measured here and now.
 ///
 /// # Errors
 /// It cannot be printed.
-pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
-    if let Standing::Extends(added) = standing {
-        say(&format!("dry run: {added} trials would be added"));
-    }
+pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
     let gemm_gflops = large_gflops(workers)?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
@@ -84,7 +52,7 @@ pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
     };
     let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
-    say(&format!(
+    log(&format!(
         "dry run: {} cohorts of up to {} trials, {:.3e} floating-point operations, {:.0} MB of data and {:.0} MB a worker",
         report.cohorts,
         report.widest_cohort,
@@ -92,7 +60,7 @@ pub fn run(data: &Dataset, job: &Job<'_>, standing: Standing) -> Result<u8> {
         report.data_bytes as f64 / 1e6,
         report.bytes_per_worker as f64 / 1e6
     ));
-    say(&format!(
+    log(&format!(
         "dry run: about {predicted} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
     ));
     print_json(&report)?;
@@ -111,7 +79,7 @@ fn large_gflops(workers: usize) -> Result<f64> {
     let program = this_program()?;
     let measure = |workers| Measurer::new(&program, workers)?.gemm(size, workers, duration);
     measure(busy).or_else(|_| {
-        say(
+        log(
             "dry run: the limits of this machine do not leave room for so many workers: one is measured and stands for all",
         );
         Ok(measure(1)? * busy as f64)

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{DataDirectory, initialise_blas, percent, print_json, say};
+use super::setup::{DataDirectory, initialise_blas, split};
+use super::terminal::{log, percent, print_json, warn};
 use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
 use crate::files;
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let also = |name: &str, accuracy: Option<f64>| {
         accuracy.map_or(String::new(), |accuracy| format!(", {name} accuracy {}", percent(accuracy)))
     };
-    say(&format!(
+    log(&format!(
         "eval: {}: validation accuracy {}{}{}",
         path.display(),
         percent(report.val_accuracy),
@@ -124,7 +125,7 @@ fn load(arguments: &Arguments, path: &Path, provenance: &Provenance) -> Result<(
     // The training rows matter only where they are measured: other numbers of them must not keep the rest from it.
     let train = recorded.train.filter(|_| arguments.train);
     let config = DataConfig { val, train, test: None, fingerprint: None, ..trained_on.clone() };
-    Ok((super::split(files, &config)?, !is_own))
+    Ok((split(files, &config)?, !is_own))
 }
 
 /// Refuses data that are not those of the model, unless they are asked for; then it warns.
@@ -138,8 +139,8 @@ fn admit_other(arguments: &Arguments, path: &Path, provenance: &Provenance, file
         false => found.to_owned(),
     };
     if arguments.other_data {
-        say(&format!(
-            "warning: {}: these are not {expected}; whether some of these images are among its training rows is not known",
+        warn(&format!(
+            "{}: these are not {expected}; whether some of these images are among its training rows is not known",
             files.directory.display()
         ));
         return Ok(());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use humantime::format_duration;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
-use super::print_path;
+use super::terminal::{self, print_path};
 use crate::data::Format;
 use crate::data::fetch::{self, Archive, Patience, Progress};
 use crate::error::Result;
@@ -68,15 +68,15 @@ impl<'a> Talk<'a> {
         let Archive { url, bytes: total, format, .. } = self.archive;
         let folder = self.directory.join(format.folder());
         match progress {
-            Progress::Complete => say(&format!("{} is here and complete, nothing to do", format.name())),
-            Progress::Damaged(fault) => say(&format!("{} will be replaced ({fault})", folder.display())),
+            Progress::Complete => log(&format!("{} is here and complete, nothing to do", format.name())),
+            Progress::Damaged(fault) => log(&format!("{} will be replaced ({fault})", folder.display())),
             Progress::Waiting => {
-                say(&format!("another fetch is at work in {}, waiting for it", self.directory.display()));
+                log(&format!("another fetch is at work in {}, waiting for it", self.directory.display()));
             }
-            Progress::Found(path) => say(&format!("the archive is here: {}", path.display())),
+            Progress::Found(path) => log(&format!("the archive is here: {}", path.display())),
             Progress::Receiving(from) => {
                 let what = if from == 0 { "downloading".to_owned() } else { format!("continuing at byte {from} of") };
-                say(&format!("{what} {url} ({})", DecimalBytes(*total)));
+                log(&format!("{what} {url} ({})", DecimalBytes(*total)));
                 self.began = (Instant::now(), from);
                 self.last_line = self.began.0;
                 self.bar = bar(*total, from);
@@ -89,18 +89,18 @@ impl<'a> Talk<'a> {
                     self.bar.set_position(bytes);
                 } else if self.last_line.elapsed() >= EVERY {
                     self.last_line = Instant::now();
-                    say(&line);
+                    log(&line);
                 }
             }
             Progress::Retrying(trouble, pause) => {
                 self.bar.finish_and_clear();
-                say(&format!("{trouble}; trying again in {}", format_duration(pause)));
+                log(&format!("{trouble}; trying again in {}", format_duration(pause)));
             }
             Progress::Checking => {
                 self.bar.finish_and_clear();
-                say("checking the MD5");
+                log("checking the MD5");
             }
-            Progress::Unpacking => say(&format!("unpacking into {}", folder.display())),
+            Progress::Unpacking => log(&format!("unpacking into {}", folder.display())),
         }
     }
 }
@@ -119,8 +119,8 @@ fn line(from: u64, bytes: u64, total: u64, elapsed: Duration) -> String {
     format!("{bytes} of {total} ({percent} %), {rate}/s, ETA {left}")
 }
 
-fn say(text: &str) {
-    super::say(&format!("fetch: {text}"));
+fn log(text: &str) {
+    terminal::log(&format!("fetch: {text}"));
 }
 
 #[cfg(test)]

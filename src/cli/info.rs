@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{initialise_blas, print, print_json};
+use super::setup::initialise_blas;
+use super::terminal::{print, print_json};
 use crate::blas::Threading;
 use crate::error::Result;
 use crate::report::environment::Environment;

@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
-use super::bench::write_json;
-use super::{print, say, this_program};
+use super::setup::this_program;
+use super::terminal::{log, print, write_json};
 use crate::bench::throughput::median;
 use crate::blas::{self, CORETYPE};
 use crate::error::{Complaint, Error, Result};
@@ -47,7 +47,7 @@ pub fn run(workers: usize, rounds: usize, millis: u64, json: Option<&Path>) -> R
     if !kernels.contains(&choice.as_str()) {
         kernels.push(&choice);
     }
-    say(&format!("bench: {} kernels in each of {rounds} rounds, {workers} workers", kernels.len()));
+    log(&format!("bench: {} kernels in each of {rounds} rounds, {workers} workers", kernels.len()));
     let progress = Progress::new("bench", "measurements", (rounds * kernels.len()) as f64);
     let mut measured: Vec<(&str, Vec<Measured>)> = kernels.into_iter().map(|kernel| (kernel, vec![])).collect();
     for _ in 0..rounds {
@@ -64,7 +64,7 @@ pub fn run(workers: usize, rounds: usize, millis: u64, json: Option<&Path>) -> R
         measured.iter().map(|(kernel, rounds)| Row::of(kernel, rounds, *kernel == choice, &own)).collect();
     rows.sort_by(|a, b| b.trial_iterations_per_second.total_cmp(&a.trial_iterations_per_second));
     print(&table(&rows))?;
-    json.map_or(Ok(()), |path| write_json(path, &rows))?;
+    json.map_or(Ok(()), |path| write_json("bench", path, &rows))?;
     Ok(0)
 }
 

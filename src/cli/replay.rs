@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::setup::{DataDirectory, initialise_blas};
+use super::terminal::{log, print, print_json};
 use super::train::headline;
-use super::{DataDirectory, initialise_blas, print, print_json, say};
 use crate::data::Dataset;
 use crate::data::cifar::Format;
 use crate::data::synthetic::Manifest;
@@ -77,14 +78,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             progress.finish();
             let cifar = cifar?;
             lines.extend(published::CIFAR.iter().flat_map(|group| group.lines(&cifar, gradient)));
-            say(&format!("replay: trained {} iterations in {:.1} s", cifar.losses.len(), cifar.train_seconds));
+            log(&format!("replay: trained {} iterations in {:.1} s", cifar.losses.len(), cifar.train_seconds));
             (Some(cifar), None)
         }
         Err(why) => (None, Some(why)),
     };
     if let Some(directory) = &arguments.out {
         draw(directory, &toy, cifar.as_ref())?;
-        say(&format!("replay: drew the notebook's pictures into {}", directory.display()));
+        log(&format!("replay: drew the notebook's pictures into {}", directory.display()));
     }
     let off = lines.iter().filter(|line| !line.ok).count();
     let report = Report {
@@ -99,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         lines,
     };
     if let Some(why) = &report.left_out {
-        say(&format!("replay: left out the CIFAR-10 half: {why}"));
+        log(&format!("replay: left out the CIFAR-10 half: {why}"));
     }
     if arguments.json {
         print_json(&report)?;

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::report::{Summary, kernels_warning};
-use super::{percent, print, print_json, say};
+use super::terminal::{percent, print, print_json, warn};
 use crate::error::Result;
+use crate::report::publish::{Summary, kernels_warning};
 use crate::sweep::journal::Results;
 use crate::sweep::layout::CHECKPOINTS;
 use crate::sweep::lock::{self, DEAD_AFTER, Holder};
@@ -67,7 +67,7 @@ impl Running {
     }
 }
 
-/// Counts the trials by how they ended, and tells who trains.
+/// Counts the trials by how they ended, and prints who trains.
 ///
 /// # Errors
 /// The directory is not a sweep's, or cannot be read.
@@ -78,8 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
     let results = Results::read(directory)?;
     let checkpoints = Checkpoints::find(&directory.join(CHECKPOINTS))?;
-    let damage: Vec<&String> = results.damage_to_tell(!running.is_empty()).collect();
-    damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+    let damage: Vec<&String> = results.damage_warnings(!running.is_empty()).collect();
+    damage.iter().for_each(|damage| warn(damage));
 
     let in_checkpoints = checkpoints.trials();
     let is_interrupted =
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         seconds_left,
         damaged_records: damage.len(),
     };
-    kernels_warning(&report.summary.kernels).iter().for_each(|warning| say(warning));
+    kernels_warning(&report.summary.kernels).iter().for_each(|warning| warn(warning));
     if arguments.json {
         print_json(&report)?;
     } else {

@@ -1,34 +1,33 @@
 //! `mlpgrid sweep`: every trial of a sweep file, or of one shard of it.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::report::{self, Summary};
-use super::{
-    DataDirectory, dry_run, duration, initialise_blas, percent, print_json, say, this_program, warn_of_memory,
-    warn_of_workers,
-};
+use super::setup::{DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers};
+use super::terminal::{log, percent, print_json, warn};
+use super::{dry_run, report};
+use crate::blas::Blas;
 use crate::error::{Error, Result};
-use crate::files::{self, RealDisk};
+use crate::files::RealDisk;
 use crate::machine::available_cores;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
+use crate::report::publish::{Summary, kernels_warning};
 use crate::signals;
 use crate::sweep::cluster;
-use crate::sweep::directory::{self, Claim, Standing};
-use crate::sweep::job::{Job, Site};
-use crate::sweep::journal::{self, Results, better_first};
-use crate::sweep::layout::{CHECKPOINTS, ENVIRONMENT};
-use crate::sweep::lock::{self, Advance, Lock};
-use crate::sweep::runner::{self, Watcher};
+use crate::sweep::events::Events;
+use crate::sweep::job::Job;
+use crate::sweep::journal::{Results, better_first};
+use crate::sweep::layout::ENVIRONMENT;
+use crate::sweep::lock;
+use crate::sweep::session::{Options, Session};
 use crate::sweep::shard::Shard;
+use crate::sweep::site::Site;
 use crate::sweep::space::{Space, Trial};
-use crate::train::checkpoint::Checkpoints;
 use crate::train::{Outcome, Status, work_of_iteration};
 
 /// Flags of `sweep`.
@@ -96,15 +95,15 @@ struct Report {
 impl Arguments {
     /// `--workers`, or what Slurm gave this task, or what the machine has.
     fn workers(&self) -> Result<usize> {
-        let from_slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().filter(|told| !told.is_empty());
-        let (place, told) = match (self.workers, from_slurm) {
+        let from_slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().filter(|value| !value.is_empty());
+        let (place, value) = match (self.workers, from_slurm) {
             (Some(workers), _) => ("--workers", workers.to_string()),
-            (None, Some(told)) => ("SLURM_CPUS_PER_TASK", told),
+            (None, Some(value)) => ("SLURM_CPUS_PER_TASK", value),
             (None, None) => return Ok(available_cores()),
         };
-        let workers = told.parse().ok().filter(|workers| (1..=4096).contains(workers));
+        let workers = value.parse().ok().filter(|workers| (1..=4096).contains(workers));
         workers.ok_or_else(|| {
-            Error::usage(place, "1 to 4096", format!("`{told}`"), "ask for one worker a core, with --workers")
+            Error::usage(place, "1 to 4096", format!("`{value}`"), "ask for one worker a core, with --workers")
         })
     }
 
@@ -139,12 +138,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let blas = initialise_blas()?;
     let data = arguments.data.load(&space.data).map_err(|error| space.located(error))?;
     let resolved = space.resolved(&data);
-    let trials = resolved.trials()?;
-    let directory = arguments.out.as_path();
     let program = this_program()?;
     let site = Site {
         data: &data,
-        directory,
+        directory: &arguments.out,
         kernel: &blas.kernel,
         shard,
         keep_models: arguments.keep_models,
@@ -154,70 +151,38 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         program: Some(&program),
         process: None,
     };
+    let retried = arguments.retried();
+    let options = Options { workers, retried, may_extend: arguments.extend, takeover_after };
+    let command = if arguments.dry_run { "dry run" } else { "sweep" };
+    let display = Display { command, site, blas: &blas, workers, progress: OnceLock::new(), best: Mutex::default() };
     if arguments.dry_run {
-        let Claim { trials, standing } = dry_run::claim(site, &resolved, trials, arguments.extend, takeover_after)?;
-        let checkpoints = Checkpoints::find_whole(&directory.join(CHECKPOINTS))?;
-        let job = Job::new(site, &trials, &Results::read(directory)?, &arguments.retried(), &checkpoints, workers);
-        tell_plan(&job, site, trials.len(), &blas.version);
-        return dry_run::run(&data, &job, standing);
+        let session = Session::look(site, &resolved, options, &display)?;
+        let job = session.plan();
+        display.log_plan(&job, session.trials().len());
+        return dry_run::run(&data, &job);
     }
 
-    let Claim { trials, standing } = directory::claim(directory, &resolved, trials, arguments.extend)?;
-    let lock = Lock::take(directory, shard, takeover_after, &stop, &|line| say(&format!("sweep: {line}")))?;
-    let is_alone =
-        lock::holders(directory, takeover_after)?.iter().all(|other| other.shard == shard || !other.is_running);
-    if let Standing::Extends(added) = standing {
-        if !is_alone {
-            let expected = "no other process in this directory while the sweep is extended";
-            return Err(Error::usage(
-                directory.display(),
-                expected,
-                "one that trains another shard",
-                "wait until it ends",
-            ));
-        }
-        directory::extend(directory, &resolved)?;
-        say(&format!("sweep: {added} trials were added"));
-    }
-    files::remove_leftovers(directory, files::SURELY_DEAD);
-    journal::repair(directory, shard)?.iter().for_each(|repaired| say(&format!("repaired: {repaired}")));
-    let before = Results::read(directory)?;
-    let checkpoints = Checkpoints::find_whole(&directory.join(CHECKPOINTS))?;
-    before.damage_to_tell(!is_alone).chain(&checkpoints.damage).for_each(|damage| say(&format!("warning: {damage}")));
-    let job = Job::new(site, &trials, &before, &arguments.retried(), &checkpoints, workers);
-    tell_plan(&job, site, trials.len(), &blas.version);
-    checkpoints.tell_unusable(&site.made(), &job.missing).iter().for_each(|line| say(&format!("warning: {line}")));
-    if !job.missing.is_empty() {
-        let mut kernels = before.kernels(&trials);
-        *kernels.entry(blas.kernel.clone()).or_default() += job.missing.len();
-        report::kernels_warning(&kernels).iter().for_each(|warning| say(warning));
-        Environment::of(&blas).with(&data, workers).write(&directory.join(ENVIRONMENT))?;
-    }
-
-    let display = Display::new(&job, &data);
+    let mut session = Session::open(site, &resolved, options, &display)?;
     let started = Instant::now();
-    let work = || runner::run(site, &job, &display);
-    let outcome = lock.while_held(takeover_after, &stop, &|| display.advance(), work);
+    let trained = session.run();
     let train_seconds = started.elapsed().as_secs_f64();
-    display.progress.finish();
-
-    let results = Results::read(directory)?;
-    if outcome.is_ok() {
-        // After an interruption, a trial that is trained again has an old record, and a checkpoint to resume from.
-        Checkpoints::find(&directory.join(CHECKPOINTS))?.remove_recorded(&|trial| results.records.contains_key(trial));
-    }
-    if let Err(error) = outcome {
-        let done = job.trials.iter().filter(|trial| results.records.contains_key(&trial.id)).count();
-        say(&format!("sweep: {done} of {} trials of shard {shard} are recorded", job.trials.len()));
-        return Err(error);
-    }
-    let summary = report::publish("sweep", directory, &trials, results, report::TABLE_ROWS)?;
+    display.progress.get().into_iter().for_each(Progress::finish);
+    let trained_now = match trained {
+        Ok(trained) => trained,
+        Err(error) => {
+            let (done, all) = session.recorded();
+            log(&format!("sweep: {done} of {all} trials of shard {shard} are recorded"));
+            return Err(error);
+        }
+    };
+    let (trials, results) = session.results();
+    let summary = report::publish("sweep", &arguments.out, trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
-    let rate = |amount: f64| (!job.missing.is_empty()).then(|| amount / train_seconds);
-    let (iterations, work) = display.progress.done();
+    let rate = |amount: f64| (trained_now > 0).then(|| amount / train_seconds);
+    let (iterations, work) = display.progress.get().map_or((0, 0.0), Progress::done);
     print_json(&Report {
         summary,
-        trained_now: job.missing.len(),
+        trained_now,
         train_seconds,
         trial_iterations_per_second: rate(iterations as f64),
         gflops: rate(work / 1e9),
@@ -225,54 +190,46 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(code)
 }
 
-/// Says what there is to do.
-fn tell_plan(job: &Job<'_>, site: Site<'_>, trials: usize, blas_version: &str) {
-    let shard = match site.shard {
-        Shard::WHOLE => String::new(),
-        shard => format!(" of the {} of shard {shard}", job.trials.len()),
-    };
-    let resumed = match job.resumed() {
-        0 => String::new(),
-        resumed => format!(" ({resumed} from checkpoints)"),
-    };
-    say(&format!(
-        "sweep: {trials} trials, {}{shard} to train in {} cohorts{resumed}, {} workers, OpenBLAS {blas_version} ({} kernels)",
-        job.missing.len(),
-        job.cohorts.len(),
-        job.limits.workers,
-        site.kernel
-    ));
-    if job.alone > 0 {
-        say(&format!(
-            "warning: with these BLAS kernels the results of {} trials would depend on their cohorts, to the last bits: each of them trains \
-             alone, which is slower",
-            job.alone
-        ));
-    }
-    warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
-}
-
-/// Shows what the workers do.
+/// Shows what a sweep reports.
 struct Display<'a> {
-    progress: Progress,
-    trials: usize,
-    inputs: usize,
-    ended: AtomicUsize,
+    /// What lines begin with.
+    command: &'static str,
+    site: Site<'a>,
+    blas: &'a Blas,
+    workers: usize,
+    /// Once it is known what there is to do.
+    progress: OnceLock<Progress>,
     /// The best result so far, of this process or before it.
     best: Mutex<Option<Outcome>>,
-    job: &'a Job<'a>,
 }
 
-impl<'a> Display<'a> {
-    fn new(job: &'a Job<'a>, data: &crate::data::Dataset) -> Self {
-        Self {
-            progress: Progress::new("sweep", "trial-iterations", job.work()),
-            trials: job.missing.len(),
-            inputs: data.inputs(),
-            ended: AtomicUsize::new(0),
-            best: Mutex::new(job.best.clone()),
-            job,
+impl Display<'_> {
+    /// Logs what there is to do of a sweep of so many trials.
+    fn log_plan(&self, job: &Job<'_>, trials: usize) {
+        let shard = match self.site.shard {
+            Shard::WHOLE => String::new(),
+            shard => format!(" of the {} of shard {shard}", job.trials.len()),
+        };
+        let resumed = match job.resumed() {
+            0 => String::new(),
+            resumed => format!(" ({resumed} from checkpoints)"),
+        };
+        log(&format!(
+            "sweep: {trials} trials, {}{shard} to train in {} cohorts{resumed}, {} workers, OpenBLAS {} ({} kernels)",
+            job.missing.len(),
+            job.cohorts.len(),
+            job.limits.workers,
+            self.blas.version,
+            self.site.kernel
+        ));
+        if job.alone > 0 {
+            warn(&format!(
+                "with these BLAS kernels the results of {} trials would depend on their cohorts, to the last bits: each of them trains alone, \
+                 which is slower",
+                job.alone
+            ));
         }
+        warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
     }
 
     /// Takes a result in; returns whether it is better than all before it.
@@ -285,42 +242,69 @@ impl<'a> Display<'a> {
         is_best
     }
 
-    fn advance(&self) -> Advance {
-        let already = self.job.trials.len() - self.trials;
-        Advance {
-            trials_done: already + self.ended.load(Ordering::Relaxed),
-            trials: self.job.trials.len(),
-            seconds_left: self.progress.seconds_left(),
+    /// A line above the bar, if there is one.
+    fn line(&self, line: &str) {
+        match self.progress.get() {
+            Some(progress) => progress.log(line),
+            None => log(line),
         }
     }
 }
 
-impl Watcher for Display<'_> {
+impl Events for Display<'_> {
+    fn log(&self, line: &str) {
+        self.line(&format!("{}: {line}", self.command));
+    }
+
+    fn warn(&self, warning: &str) {
+        self.line(&format!("warning: {warning}"));
+    }
+
+    fn planned(&self, job: &Job<'_>, trials: &[Trial], before: &Results) -> Result<()> {
+        self.log_plan(job, trials.len());
+        if !job.missing.is_empty() {
+            let mut kernels = before.kernels(trials);
+            *kernels.entry(self.site.kernel.to_owned()).or_default() += job.missing.len();
+            kernels_warning(&kernels).iter().for_each(|warning| warn(warning));
+            let environment = Environment::of(self.blas).with(self.site.data, self.workers);
+            environment.write(&self.site.directory.join(ENVIRONMENT))?;
+        }
+        if let (Ok(mut best), Some(outcome)) = (self.best.lock(), &job.best) {
+            *best = Some(outcome.clone());
+        }
+        let work = job.work();
+        match self.progress.get() {
+            Some(progress) => progress.expect(work),
+            None => drop(self.progress.set(Progress::new("sweep", "trial-iterations", work))),
+        }
+        Ok(())
+    }
+
     fn iterated(&self, trials: usize, work: f64) {
-        self.progress.add(trials as u64, work);
+        self.progress.get().into_iter().for_each(|progress| progress.add(trials as u64, work));
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        let Some(progress) = self.progress.get() else { return };
         let left = trial.hyperparameters.iterations - outcome.iterations_done;
-        self.progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.inputs));
+        progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.site.data.inputs()));
         match (outcome.status, outcome.val_accuracy) {
             (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {
-                self.progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
+                progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
             }
-            (Status::Failed, _) => self
-                .progress
-                .say(&format!("sweep: trial {} failed: a bug, please report it; its record says more", trial.id)),
+            (Status::Failed, _) => {
+                self.log(&format!("trial {} failed: a bug, please report it; its record says more", trial.id));
+            }
             _ => {}
         }
     }
 
     fn more_work(&self, work: f64, why: &str) {
-        self.progress.expect(work);
-        self.progress.say(&format!("sweep: {why}"));
+        self.progress.get().into_iter().for_each(|progress| progress.expect(work));
+        self.log(why);
     }
 
-    fn warn(&self, warning: &str) {
-        self.progress.say(&format!("warning: {warning}"));
+    fn seconds_left(&self) -> Option<f64> {
+        self.progress.get().and_then(Progress::seconds_left)
     }
 }

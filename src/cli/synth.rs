@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{print_path, say};
+use super::terminal::{log, print_path};
 use crate::data::synthetic::{self, Manifest};
 use crate::error::Result;
 
@@ -27,7 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let manifest = Manifest { rows_per_file: arguments.rows_per_file, seed: arguments.seed };
     synthetic::write(&arguments.dir, &manifest)?;
-    say(&format!(
+    log(&format!(
         "synth: wrote 5 training files and a test file of {} images each; they are not CIFAR",
         manifest.rows_per_file
     ));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{DataDirectory, duration, initialise_blas, percent, print_json, say, warn_of_memory};
+use super::setup::{DataDirectory, duration, initialise_blas, warn_of_memory};
+use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
@@ -85,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let site = Site { data: &data, blas: &blas, trial: &trial };
     let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return site.train(arguments, None) };
     directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
-    let lock = Lock::take(directory, Shard::WHOLE, DEAD_AFTER, &stop, &|line| say(&format!("train: {line}")))?;
+    let lock = Lock::take(directory, Shard::WHOLE, DEAD_AFTER, &stop, &|line| log(&format!("train: {line}")))?;
     let keeper = Keeper::new(&site, directory, checkpoint_every, &stop)?;
     let advance = || Advance { trials: 1, ..Advance::default() };
     let mut code = 0;
@@ -115,7 +116,7 @@ impl Site<'_> {
         let mut recorder = Recorder::new(trial.hyperparameters.iterations - done, keeper);
         let origin = match &resumed {
             Some((from, losses)) => {
-                say(&format!("train: resumes from a checkpoint after {done} iterations"));
+                log(&format!("train: resumes from a checkpoint after {done} iterations"));
                 recorder.losses.clone_from(losses);
                 Origin::Resumed(from.load()?)
             }
@@ -188,21 +189,21 @@ fn print_ending(ending: &Ended, test_accuracy: Option<f64>, directory: Option<&P
     match (outcome.val_accuracy, outcome.diverged_at) {
         (Some(accuracy), _) => {
             let test = test_accuracy.map_or(String::new(), |accuracy| format!(", test accuracy {}", percent(accuracy)));
-            say(&format!(
+            log(&format!(
                 "train: validation accuracy {}{test} after {} iterations in {:.1} s",
                 percent(accuracy),
                 outcome.iterations_done,
                 ending.train_seconds
             ));
         }
-        (None, at) => say(&format!(
+        (None, at) => log(&format!(
             "train: diverged at iteration {}: the loss is no longer a finite number; try a smaller learning rate",
             at.unwrap_or_default()
         )),
     }
     match directory {
-        Some(directory) => say(&format!("train: wrote {}", directory.display())),
-        None => say("train: nothing was kept; --out DIR keeps history, model and pictures"),
+        Some(directory) => log(&format!("train: wrote {}", directory.display())),
+        None => log("train: nothing was kept; --out DIR keeps history, model and pictures"),
     }
 }
 
@@ -237,10 +238,10 @@ impl<'a> Keeper<'a> {
     fn resume(&self) -> Result<Option<(Resumable<'a>, Vec<LossPoint>)>> {
         let root = self.folder.parent().unwrap_or(&self.folder);
         let found = Checkpoints::find_whole(root)?;
-        found.damage.iter().for_each(|damage| say(&format!("warning: {damage}")));
+        found.damage.iter().for_each(|damage| warn(damage));
         let from = found.resumable(&self.made, &[self.trial]).into_iter().next();
-        let unusable = found.tell_unusable(&self.made, &[self.trial]);
-        unusable.iter().for_each(|line| say(&format!("warning: {line}")));
+        let unusable = found.unusable_warning(&self.made, &[self.trial]);
+        unusable.iter().for_each(|line| warn(line));
         let (Some(from), Some(mut losses)) = (from, history::read_losses(&self.losses_file())) else { return Ok(None) };
         losses.truncate(from.iteration);
         // The losses are written first, so there are as many, unless somebody changed them.
@@ -310,7 +311,7 @@ impl Observer for Recorder<'_> {
             percent(point.train_accuracy),
             percent(point.val_accuracy)
         );
-        self.progress.say(&line);
+        self.progress.log(&line);
         self.progress.note(format!("loss {:.4}, val accuracy {}", point.loss, percent(point.val_accuracy)));
     }
 

@@ -7,4 +7,5 @@ pub mod leaderboard;
 pub mod picture;
 pub mod plots;
 pub mod progress;
+pub mod publish;
 pub mod weights;

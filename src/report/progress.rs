@@ -130,7 +130,7 @@ impl Progress {
     }
 
     /// A line above the bar.
-    pub fn say(&self, line: &str) {
+    pub fn log(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
             None => drop(writeln!(std::io::stderr(), "{line}")),

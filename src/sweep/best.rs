@@ -3,15 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::job::Site;
-use super::journal::{Record, Results, better_first};
+use super::journal::{Record, Results};
 use super::layout::{BEST_MODEL, BEST_OF_SHARDS, MODELS};
 use super::shard::Shard;
+use super::site::Site;
 use super::space::Trial;
 use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
 use crate::model::saved::Provenance;
-use crate::train::Status;
 
 /// Where the best model of a shard is.
 pub fn path(directory: &Path, shard: Shard) -> PathBuf {
@@ -37,16 +36,6 @@ pub fn kept(directory: &Path, trial: &str) -> PathBuf {
     directory.join(MODELS).join(format!("{trial}.safetensors"))
 }
 
-/// The complete trial that validation ranks first, of those that have a record.
-pub fn best<'a, 'b>(
-    trials: impl IntoIterator<Item = &'a Trial>,
-    results: &'b Results,
-) -> Option<(&'a Trial, &'b Record)> {
-    let recorded = trials.into_iter().filter_map(|trial| Some((trial, results.records.get(&trial.id)?)));
-    let complete = recorded.filter(|(_, record)| record.outcome.status == Status::Complete);
-    complete.min_by(|a, b| better_first(&a.1.outcome, &b.1.outcome))
-}
-
 /// The best trial of a shard, whose model is not here.
 #[derive(Debug)]
 pub struct Lost<'a> {
@@ -61,11 +50,10 @@ pub struct Lost<'a> {
 /// the same BLAS kernel.
 ///
 /// # Errors
-/// The results cannot be read, or the model cannot be written.
-pub fn lost<'a>(site: Site<'_>, trials: &[&'a Trial]) -> Result<Option<Lost<'a>>> {
-    let results = Results::read(site.directory)?;
-    let Some((trial, record)) = best(trials.iter().copied(), &results) else { return Ok(None) };
-    let is_here = bring(site.directory, trial, &file(site))?;
+/// The model cannot be written.
+pub fn lost<'a>(site: Site<'_>, trials: &[&'a Trial], results: &Results) -> Result<Option<Lost<'a>>> {
+    let Some((trial, record)) = results.best(trials.iter().copied()) else { return Ok(None) };
+    let is_here = place(site.directory, trial, &file(site))?;
     Ok((!is_here).then(|| Lost { trial, record: record.clone() }))
 }
 
@@ -89,11 +77,11 @@ pub fn remove_of_processes(site: Site<'_>) -> Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn merge(directory: &Path, trials: &[Trial], results: &Results) -> Result<bool> {
-    best(trials, results).map_or(Ok(true), |(best, _)| bring(directory, best, &path(directory, Shard::WHOLE)))
+    results.best(trials).map_or(Ok(true), |(best, _)| place(directory, best, &path(directory, Shard::WHOLE)))
 }
 
-/// Brings a trial's model to `path`, from wherever in the sweep's directory it is.
-fn bring(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
+/// Copies a trial's model to `path`, from wherever in the sweep's directory it is. Returns whether it is there.
+fn place(directory: &Path, trial: &Trial, path: &Path) -> Result<bool> {
     let is_of_trial = |path: &Path| Provenance::read(path).is_ok_and(|model| model.trial == trial.id);
     if is_of_trial(path) {
         return Ok(true);

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::job::{CohortJob, Job, Site};
-use super::runner::Watcher;
+use super::events::Events;
+use super::job::{CohortJob, Job};
 use super::shard::Shard;
+use super::site::Site;
 use super::space::Trial;
 use super::workers::{Keep, Need, Workers};
 use crate::blas;
@@ -23,7 +24,7 @@ use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
 use crate::model::Hyperparameters;
-use crate::processes::{self, Events, Process};
+use crate::processes::{self, Process, Reports};
 use crate::signals;
 use crate::train::Outcome;
 use crate::train::checkpoint::Resumable;
@@ -88,7 +89,7 @@ enum Event {
 ///
 /// # Errors
 /// A process cannot be started, dies, or reports an error; what the others recorded stays recorded.
-pub fn train(site: Site<'_>, job: &Job<'_>, parts: &[usize], watcher: &dyn Watcher) -> Result<()> {
+pub fn train(site: Site<'_>, job: &Job<'_>, parts: &[usize], listener: &dyn Events) -> Result<()> {
     let Some(program) = site.program else {
         let (found, most) = (parts.iter().sum::<usize>(), blas::most_callers());
         let expected = format!("at most {most} workers in one process, as this OpenBLAS was built for");
@@ -109,7 +110,7 @@ pub fn train(site: Site<'_>, job: &Job<'_>, parts: &[usize], watcher: &dyn Watch
         for (helper, events) in helpers.iter().zip(events) {
             let (source, ended) = (&source, ended.clone());
             scope.spawn(move || {
-                let outcome = source.follow(helper, events, watcher);
+                let outcome = source.follow(helper, events, listener);
                 source.broken.fetch_or(outcome.is_err(), Ordering::Relaxed);
                 drop(ended.send(outcome)); // the receiver outlives every sender
             });
@@ -165,14 +166,14 @@ impl Source<'_> {
     }
 
     /// Answers a process, and hands on what it reports, until it ends.
-    fn follow(&self, helper: &Process, events: Events<Event>, watcher: &dyn Watcher) -> Result<()> {
+    fn follow(&self, helper: &Process, events: Reports<Event>, listener: &dyn Events) -> Result<()> {
         for event in events {
             match event {
                 Event::IsFree => helper.order(&self.next()),
-                Event::Iterated(trials, work) => watcher.iterated(trials, work),
+                Event::Iterated(trials, work) => listener.iterated(trials, work),
                 Event::Ended(id, outcome) => {
                     if let Some(trial) = self.trials.get(id.as_str()) {
-                        watcher.ended(trial, &outcome);
+                        listener.ended(trial, &outcome);
                     }
                 }
                 Event::Failed(message, exit_code) => return Err(Error::Reported { message, exit_code }),
@@ -297,7 +298,7 @@ impl Reporter {
     }
 }
 
-impl Watcher for Reporter {
+impl Events for Reporter {
     fn iterated(&self, trials: usize, work: f64) {
         let mut iterated = self.iterated.lock().unwrap_or_else(PoisonError::into_inner);
         iterated.0 += trials;

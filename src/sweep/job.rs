@@ -1,57 +1,14 @@
-//! What a process has to train, where, and in which cohorts.
+//! What a process has to train, and in which cohorts.
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use super::best;
 use super::journal::Results;
 use super::plan::{self, Limits};
-use super::shard::Shard;
+use super::site::Site;
 use super::space::Trial;
-use crate::data::Dataset;
-use crate::files::Disk;
 use crate::model::Hyperparameters;
-use crate::train::checkpoint::{Checkpoints, Made, Resumable};
-use crate::train::{Outcome, Status, engine, fit, work_of_iteration};
-
-/// Where a sweep runs, and how.
-#[derive(Clone, Copy)]
-pub struct Site<'a> {
-    /// The data.
-    pub data: &'a Dataset,
-    /// The sweep's directory.
-    pub directory: &'a Path,
-    /// The BLAS kernel.
-    pub kernel: &'a str,
-    /// Which part of the sweep this process trains.
-    pub shard: Shard,
-    /// Whether every trial's network is kept, beside the best one.
-    pub keep_models: bool,
-    /// Time between two checkpoints of a cohort.
-    pub checkpoint_every: Duration,
-    /// Set from outside when training is to leave off, with a checkpoint.
-    pub stop: &'a AtomicBool,
-    /// Where results, checkpoints and models are written.
-    pub disk: &'a dyn Disk,
-    /// This program, for further processes where one has no room for all workers; none, and more workers are refused.
-    pub program: Option<&'a Path>,
-    /// Which of the further processes this one is, if it is one.
-    pub process: Option<usize>,
-}
-
-impl Site<'_> {
-    /// Whether training is to leave off.
-    pub fn is_asked_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// What its checkpoints are made by.
-    pub fn made(&self) -> Made {
-        Made::with(self.kernel, &self.data.fingerprint)
-    }
-}
+use crate::train::checkpoint::{Checkpoints, Resumable};
+use crate::train::{Outcome, engine, fit, work_of_iteration};
 
 /// What a process has left to do, and in which cohorts.
 #[derive(Clone, Debug)]
@@ -96,25 +53,17 @@ impl CohortJob<'_> {
 }
 
 impl<'a> Job<'a> {
-    /// Plans what `results` lack, for `workers` on this machine. Trials that have a checkpoint go on in the cohort that it is of.
-    /// Records of a status in `retried` do not count. Whether trials may share a cohort is measured for each batch size.
+    /// Plans cohorts of the `missing` ones among the `trials` of a shard, for `workers` on this machine. Trials that have a checkpoint resume
+    /// in the cohort that it is of. Whether trials may share a cohort is measured for each batch size.
     pub fn new(
         site: Site<'_>,
-        trials: &'a [Trial],
+        trials: Vec<&'a Trial>,
+        missing: Vec<&'a Trial>,
         results: &Results,
-        retried: &[Status],
         checkpoints: &Checkpoints,
         workers: usize,
     ) -> Self {
         let data = site.data;
-        let trials = site.shard.of(trials, data.inputs());
-        let is_done = |trial: &&Trial| match results.records.get(&trial.id) {
-            Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
-                best::kept(site.directory, &trial.id).exists()
-            }
-            record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
-        };
-        let missing: Vec<&Trial> = trials.iter().copied().filter(|trial| !is_done(trial)).collect();
         let may_share = |h: &Hyperparameters| engine(h.precision).may_share(h.batch_size, data.inputs());
         let alone = missing.iter().filter(|trial| !may_share(&trial.hyperparameters)).count();
         let limits = Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine() };
@@ -137,7 +86,7 @@ impl<'a> Job<'a> {
         });
         let mut cohorts: Vec<CohortJob<'a>> = resumed.iter().cloned().chain(planned).collect();
         cohorts.sort_by(|a, b| b.cost.total_cmp(&a.cost));
-        let best = best::best(trials.iter().copied(), results).map(|(_, record)| record.outcome.clone());
+        let best = results.best(trials.iter().copied()).map(|(_, record)| record.outcome.clone());
         Self { trials, missing, cohorts, limits, alone, best }
     }
 

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Disk};
 use crate::machine::host;
 use crate::model::Hyperparameters;
-use crate::train::Outcome;
+use crate::train::{Outcome, Status};
 use crate::version;
 
 /// A trial's line.
@@ -85,10 +86,22 @@ impl Record {
 pub struct Results {
     /// The latest record of each trial.
     pub records: HashMap<String, Record>,
+    /// How far each file was read.
+    files: BTreeMap<PathBuf, Progress>,
+    /// The file that the record of each trial is from.
+    file_of: HashMap<String, Arc<PathBuf>>,
     /// One line for each damaged record.
     damage: Vec<String>,
-    /// One line for each file that ends in half a record: of a process that died, or that is writing it.
-    torn: Vec<String>,
+}
+
+/// How far a file was read.
+#[derive(Debug, Default)]
+struct Progress {
+    /// To the end of the last whole line.
+    bytes: u64,
+    lines: usize,
+    /// Where it ends in half a record: of a process that died, or that is writing it.
+    torn: Option<String>,
 }
 
 impl Results {
@@ -97,32 +110,65 @@ impl Results {
     /// # Errors
     /// A file cannot be read. Damage inside one is no error: it is reported and its trials count as not trained.
     pub fn read(directory: &Path) -> Result<Self> {
-        let paths = files::with_extension(&directory.join(RESULTS), EXTENSION)?;
         let mut results = Self::default();
-        for path in paths {
-            let bytes = fs::read(&path).map_err(Error::io("read the results", &path))?;
-            results.add_file(&path, &String::from_utf8_lossy(&bytes));
-        }
+        results.refresh(directory)?;
         Ok(results)
     }
 
-    fn add_file(&mut self, path: &Path, text: &str) {
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let read = |line: &&str| line.strip_suffix('\n').map_or(Err("half a line".to_owned()), Record::from_line);
-        let records: Vec<_> = lines.par_iter().map(read).collect();
-        for ((number, record), line) in records.into_iter().enumerate().zip(&lines) {
+    /// Reads what was recorded since. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// As [`Results::read`].
+    pub fn refresh(&mut self, directory: &Path) -> Result<bool> {
+        let mut is_news = false;
+        for path in files::with_extension(&directory.join(RESULTS), EXTENSION)? {
+            let mut progress = self.files.remove(&path).unwrap_or_default();
+            let read = || {
+                let mut file = File::open(&path)?;
+                file.seek(SeekFrom::Start(progress.bytes))?;
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).map(|_| bytes)
+            };
+            let bytes = read().map_err(Error::io("read the results", &path))?;
+            is_news |= self.add(&path, &mut progress, &String::from_utf8_lossy(&bytes));
+            let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            progress.bytes += whole as u64;
+            self.files.insert(path, progress);
+        }
+        Ok(is_news)
+    }
+
+    /// Adds the lines that follow in a file. Returns whether there is a whole one.
+    fn add(&mut self, path: &Path, progress: &mut Progress, text: &str) -> bool {
+        let file = Arc::new(path.to_owned());
+        let damage = |number: usize, found: &str| {
+            let path = path.display();
+            format!("{path}:{number}: expected a whole record, found {found}; its trial counts as not trained")
+        };
+        let (whole, torn) = text.rsplit_once('\n').map_or((None, text), |(whole, torn)| (Some(whole), torn));
+        let lines: Vec<&str> = whole.into_iter().flat_map(|whole| whole.split('\n')).collect();
+        let records: Vec<_> = lines.par_iter().map(|line| Record::from_line(line)).collect();
+        for (record, number) in records.into_iter().zip(progress.lines + 1..) {
             match record {
-                Ok(record) => drop(self.records.insert(record.trial.clone(), record)),
-                Err(found) => {
-                    let damage = if line.ends_with('\n') { &mut self.damage } else { &mut self.torn };
-                    damage.push(format!(
-                        "{}:{}: expected a whole record, found {found}; its trial counts as not trained",
-                        path.display(),
-                        number + 1
-                    ));
+                // Of two records of a trial, the one in the later file counts, and in one file the later.
+                Ok(record) if self.file_of.get(&record.trial).is_none_or(|from| *from <= file) => {
+                    self.file_of.insert(record.trial.clone(), Arc::clone(&file));
+                    self.records.insert(record.trial.clone(), record);
                 }
+                Ok(_) => {}
+                Err(found) => self.damage.push(damage(number, &found)),
             }
         }
+        progress.lines += lines.len();
+        progress.torn = (!torn.is_empty()).then(|| damage(progress.lines + 1, "half a line"));
+        !lines.is_empty()
+    }
+
+    /// The complete trial that validation ranks first, of those among `trials` that have a record.
+    pub fn best<'a, 'b>(&'b self, trials: impl IntoIterator<Item = &'a Trial>) -> Option<(&'a Trial, &'b Record)> {
+        let recorded = trials.into_iter().filter_map(|trial| Some((trial, self.records.get(&trial.id)?)));
+        let complete = recorded.filter(|(_, record)| record.outcome.status == Status::Complete);
+        complete.min_by(|a, b| better_first(&a.1.outcome, &b.1.outcome))
     }
 
     /// How many of the recorded ones among `trials` were computed with each BLAS kernel.
@@ -134,13 +180,14 @@ impl Results {
         kernels
     }
 
-    /// What is to be told of the damage. Where others are writing, half a record is no damage.
-    pub fn damage_to_tell(&self, others_write: bool) -> impl Iterator<Item = &String> {
-        self.damage.iter().chain(self.torn.iter().filter(move |_| !others_write))
+    /// A warning for each damaged record. Where others are writing, half a record is no damage.
+    pub fn damage_warnings(&self, others_write: bool) -> impl Iterator<Item = &String> {
+        let torn = self.files.values().filter_map(|file| file.torn.as_ref());
+        self.damage.iter().chain(torn.filter(move |_| !others_write))
     }
 }
 
-/// Cuts off the half-written last lines that dead processes left in the files of `shard`, and returns a line of talk for each. Only
+/// Cuts off the half-written last lines that dead processes left in the files of `shard`, and returns a line about each. Only
 /// the process that holds the shard may do this; the holder of the whole sweep mends all files.
 ///
 /// # Errors
@@ -253,6 +300,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_recorded_since_is_read_and_nothing_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = || Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
+        let (mut first, mut second) = (journal(), journal());
+        first.append(&[record("a")]).unwrap();
+        let mut results = Results::read(directory.path()).unwrap();
+        assert!(!results.refresh(directory.path()).unwrap(), "nothing is new");
+        let with_error = |error: &str| Record { error: Some(error.to_owned()), ..record("b") };
+        second.append(&[with_error("later file")]).unwrap();
+        assert!(results.refresh(directory.path()).unwrap());
+        // Written later, but in the earlier file.
+        first.append(&[with_error("earlier file"), record("c")]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&first.path).unwrap();
+        io::Write::write_all(&mut file, b"{\"trial\":\"d\"").unwrap();
+        assert!(results.refresh(directory.path()).unwrap());
+        assert_eq!(results.damage_warnings(false).count(), 1, "half a line");
+        io::Write::write_all(&mut file, b"}\n").unwrap();
+        assert!(results.refresh(directory.path()).unwrap());
+        let damage: Vec<&String> = results.damage_warnings(true).collect();
+        assert!(matches!(damage[..], [line] if line.contains(".jsonl:4: expected a whole record")), "{damage:?}");
+        assert_eq!(results.records["b"].error.as_deref(), Some("later file"));
+        let again = Results::read(directory.path()).unwrap();
+        assert_eq!((results.records, results.files.len()), (again.records, 2));
+    }
+
+    #[test]
     fn what_is_appended_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
@@ -260,21 +333,23 @@ mod tests {
         let results = Results::read(directory.path()).unwrap();
         assert_eq!(results.records.len(), 2);
         assert_eq!(results.records["a"], record("a"));
-        assert_eq!(results.damage_to_tell(false).count(), 0);
+        assert_eq!(results.damage_warnings(false).count(), 0);
     }
 
     #[test]
     fn a_torn_tail_and_a_damaged_line_are_reported_by_line_and_the_others_count() {
         let (a, b, c) = (record("a").to_line(), record("b").to_line(), record("c").to_line());
         let damaged = b.replace("0.5", "0.6");
-        let mut results = Results::default();
-        results.add_file(Path::new("r.jsonl"), &format!("{a}{damaged}{c}{}", &a[..40]));
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(RESULTS)).unwrap();
+        fs::write(directory.path().join(RESULTS).join("r.jsonl"), format!("{a}{damaged}{c}{}", &a[..40])).unwrap();
+        let results = Results::read(directory.path()).unwrap();
         assert_eq!(results.records.len(), 2);
-        let told: Vec<&String> = results.damage_to_tell(false).collect();
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("r.jsonl:2: ") && told[0].contains("checksum"));
-        assert!(told[1].starts_with("r.jsonl:4: ") && told[1].contains("half a line"));
-        assert_eq!(results.damage_to_tell(true).count(), 1, "another process is writing the last line");
+        let warnings: Vec<&String> = results.damage_warnings(false).collect();
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].contains("r.jsonl:2: ") && warnings[0].contains("checksum"));
+        assert!(warnings[1].contains("r.jsonl:4: ") && warnings[1].contains("half a line"));
+        assert_eq!(results.damage_warnings(true).count(), 1, "another process is writing the last line");
     }
 
     #[test]
@@ -289,7 +364,7 @@ mod tests {
         let repaired = repair(directory.path(), shard).unwrap();
         assert!(repaired.len() == 1 && repaired[0].contains(".jsonl:2: ") && repaired[0].contains("40 bytes"));
         assert_eq!(fs::read(&journal.path).unwrap(), whole);
-        assert_eq!(Results::read(directory.path()).unwrap().damage_to_tell(false).count(), 0);
+        assert_eq!(Results::read(directory.path()).unwrap().damage_warnings(false).count(), 0);
     }
 
     /// A disk on which every write is cut short.

@@ -3,6 +3,7 @@
 pub mod best;
 pub mod cluster;
 pub mod directory;
+pub mod events;
 pub mod helpers;
 pub mod job;
 pub mod journal;
@@ -10,6 +11,9 @@ pub mod layout;
 pub mod lock;
 pub mod plan;
 pub mod runner;
+pub mod search;
+pub mod session;
 pub mod shard;
+pub mod site;
 pub mod space;
 pub mod workers;

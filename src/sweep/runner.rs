@@ -4,86 +4,73 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::best::{self, Lost};
+use super::events::{Counting, Events};
 use super::helpers;
-use super::job::{CohortJob, Job, Site};
+use super::job::{CohortJob, Job};
+use super::journal::Results;
 use super::layout::{CHECKPOINTS, MODELS, checkpoints_of};
-use super::space::Trial;
+use super::site::Site;
 use super::workers::{Keep, Need, Workers};
 use crate::error::{Error, Result};
 use crate::train::Outcome;
 use crate::train::checkpoint::{self, Checkpoints};
 use crate::{files, processes};
 
-/// Told what happens, from every worker at once.
-pub trait Watcher: Sync {
-    /// So many trials have done one more iteration, which took so many floating-point operations.
-    fn iterated(&self, trials: usize, work: f64);
-
-    /// A trial ended and is recorded.
-    fn ended(&self, trial: &Trial, outcome: &Outcome);
-
-    /// So many floating-point operations more are to be done than were planned, for a reason.
-    fn more_work(&self, _work: f64, _why: &str) {}
-
-    /// Something that the user should know.
-    fn warn(&self, _warning: &str) {}
-}
-
 /// Trains every missing trial, and makes sure that the best model is in its file.
 ///
 /// # Errors
 /// A result, a checkpoint or a model cannot be written, or the process was asked to stop; trials recorded until then stay recorded.
-pub fn run(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
+pub fn run(site: Site<'_>, job: &Job<'_>, results: &mut Results, events: &Counting<'_>) -> Result<()> {
     if site.keep_models {
         files::create_output_directory(&site.directory.join(MODELS))?;
     }
     if !job.missing.is_empty() {
         checkpoint::prepare(&checkpoints_of(site.directory, site.shard))?;
-        train_missing(site, job, watcher)?;
+        train_missing(site, job, events)?;
+        results.refresh(site.directory)?;
     }
-    let Some(lost) = best::lost(site, &job.trials)? else { return best::remove_of_processes(site) };
+    let Some(lost) = best::lost(site, &job.trials, results)? else { return best::remove_of_processes(site) };
     checkpoint::prepare(&checkpoints_of(site.directory, site.shard))?;
-    train_again(site, &lost, watcher)?;
+    train_again(site, &lost, events)?;
     best::remove_of_processes(site)
 }
 
-fn train_missing(site: Site<'_>, job: &Job<'_>, watcher: &dyn Watcher) -> Result<()> {
-    let counting = Counting { watcher, ended: AtomicUsize::new(0) };
+fn train_missing(site: Site<'_>, job: &Job<'_>, events: &Counting<'_>) -> Result<()> {
     let workers = job.limits.workers.min(job.cohorts.len());
     let parts = processes::parts(workers);
     if parts.len() > 1 {
-        helpers::train(site, job, &parts, &counting)?;
+        helpers::train(site, job, &parts, events)?;
     } else {
         let next = AtomicUsize::new(0);
         let next = || job.cohorts.get(next.fetch_add(1, Ordering::Relaxed));
         let keep = Keep::Records { best: job.best.clone() };
-        Workers::run(site, Need { workers, bytes: job.bytes() as u64 }, keep, &counting, &|workers| {
+        Workers::run(site, Need { workers, bytes: job.bytes() as u64 }, keep, events, &|workers| {
             while let Some(cohort) = next().filter(|_| !workers.leave_off()) {
                 workers.train(cohort);
             }
         })?;
     }
     // Asked to stop after the last trial had ended, there is nothing to come back for.
-    let is_done = counting.ended.into_inner() == job.missing.len();
+    let is_done = events.count() == job.missing.len();
     if site.is_asked_to_stop() && !is_done { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Trains the best trial once more, whose model is lost.
-fn train_again(site: Site<'_>, lost: &Lost<'_>, watcher: &dyn Watcher) -> Result<()> {
+fn train_again(site: Site<'_>, lost: &Lost<'_>, events: &dyn Events) -> Result<()> {
     let (trial, record) = (lost.trial, &lost.record);
     let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
     let resumes = checkpoints.resumable(&site.made(), &[trial]).into_iter().next();
     let cohort = CohortJob { trials: vec![trial], resumes, cost: 0.0 };
     let work = cohort.work(site.data.inputs());
-    watcher.more_work(work, &format!("the model of the best trial, {}, is not here: training it once more", trial.id));
+    events.more_work(work, &format!("the model of the best trial, {}, is not here: training it once more", trial.id));
     let trained = Mutex::new(None);
     let need = Need { workers: 1, bytes: cohort.bytes(site.data.inputs()) as u64 };
-    Workers::run(site, need, Keep::Model(&trained), watcher, &|workers| workers.train(&cohort))?;
+    Workers::run(site, need, Keep::Model(&trained), events, &|workers| workers.train(&cohort))?;
     let trained = trained.into_inner().unwrap_or_else(PoisonError::into_inner);
     let Some(outcome) = trained else { return if site.is_asked_to_stop() { Err(Error::Interrupted) } else { Ok(()) } };
     if outcome.val_accuracy != record.outcome.val_accuracy || outcome.final_loss != record.outcome.final_loss {
         let accuracy = |outcome: &Outcome| outcome.val_accuracy.map_or("none".to_owned(), |value| value.to_string());
-        watcher.warn(&format!(
+        events.warn(&format!(
             "{}: trained again with {} kernels, validation accuracy {}; recorded with {} kernels, {}: the model is labelled with its own",
             best::file(site).display(),
             site.kernel,
@@ -93,21 +80,4 @@ fn train_again(site: Site<'_>, lost: &Lost<'_>, watcher: &dyn Watcher) -> Result
         ));
     }
     Ok(())
-}
-
-/// Counts the trials that end.
-struct Counting<'a> {
-    watcher: &'a dyn Watcher,
-    ended: AtomicUsize,
-}
-
-impl Watcher for Counting<'_> {
-    fn iterated(&self, trials: usize, work: f64) {
-        self.watcher.iterated(trials, work);
-    }
-
-    fn ended(&self, trial: &Trial, outcome: &Outcome) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
-        self.watcher.ended(trial, outcome);
-    }
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::best;
-use super::job::{CohortJob, Site};
+use super::events::Events;
+use super::job::CohortJob;
 use super::journal::{Journal, Record, better_first};
 use super::layout::checkpoints_of;
-use super::runner::Watcher;
+use super::site::Site;
 use super::space::Trial;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ pub struct Need {
 /// The workers of a process, and what they share.
 pub struct Workers<'a> {
     site: Site<'a>,
-    watcher: &'a dyn Watcher,
+    events: &'a dyn Events,
     /// Set when something could not be written: everybody leaves off at once.
     broken: AtomicBool,
     writing: Mutex<Writing<'a>>,
@@ -66,7 +67,7 @@ impl<'a> Workers<'a> {
         site: Site<'a>,
         need: Need,
         keep: Keep<'a>,
-        watcher: &'a dyn Watcher,
+        events: &'a dyn Events,
         worker: &(dyn Fn(&Self) + Sync),
     ) -> Result<()> {
         limits::foresee_workers(need.workers, need.bytes)?;
@@ -76,7 +77,7 @@ impl<'a> Workers<'a> {
             Keep::Model(_) => None,
         };
         let writing = Mutex::new(Writing { journal, keep, error: None });
-        let workers = Self { site, watcher, broken: AtomicBool::new(false), writing };
+        let workers = Self { site, events, broken: AtomicBool::new(false), writing };
         let count = need.workers;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
         let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {count} workers"), &error))?;
@@ -129,7 +130,7 @@ impl<'a> Workers<'a> {
         }
         let is_recorded = guard.journal.is_some();
         drop(guard);
-        ended.iter().filter(|_| is_recorded).for_each(|end| self.watcher.ended(trials[end.trial], &end.outcome));
+        ended.iter().filter(|_| is_recorded).for_each(|end| self.events.ended(trials[end.trial], &end.outcome));
     }
 
     /// The best model first, then the records, with one sync for all: a trial that is recorded as best has its model on disk.
@@ -214,7 +215,7 @@ struct Trainees<'a, 'b> {
 
 impl Observer for Trainees<'_, '_> {
     fn iterated(&mut self, trials: usize, work: f64) {
-        self.workers.watcher.iterated(trials, work);
+        self.workers.events.iterated(trials, work);
     }
 
     fn next(&mut self) -> Next {

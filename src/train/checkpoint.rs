@@ -197,7 +197,7 @@ impl Checkpoints {
 
     /// A warning where `missing` trials have a checkpoint that training cannot resume from to the bit, such as one of another BLAS
     /// kernel.
-    pub fn tell_unusable(&self, made: &Made, missing: &[&Trial]) -> Option<String> {
+    pub fn unusable_warning(&self, made: &Made, missing: &[&Trial]) -> Option<String> {
         let usable: HashSet<&str> =
             self.resumable(made, missing).iter().flat_map(|from| &from.trials).map(|trial| trial.id.as_str()).collect();
         let left: HashSet<&str> =

@@ -1,0 +1,124 @@
+//! What several commands begin with: the data, OpenBLAS, warnings of what the machine lacks.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::terminal::{log, warn};
+use crate::blas::{self, Blas};
+use crate::data::{DataConfig, Dataset, Files, Format};
+use crate::error::{Error, Result};
+use crate::limits::{self, megabytes};
+use crate::machine::{available_cores, available_memory_bytes};
+
+/// Where the data are.
+#[derive(Debug, clap::Args)]
+pub struct DataDirectory {
+    /// Directory of the CIFAR binary files [default: CIFAR10_DIR of the environment, or data where that is not set or empty]
+    #[arg(long = "data", value_name = "DIR")]
+    given: Option<PathBuf>,
+}
+
+impl DataDirectory {
+    /// The directory.
+    pub fn path(&self) -> PathBuf {
+        let from_environment = || env::var_os("CIFAR10_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.given.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from("data"))
+    }
+
+    /// Loads the data, and logs which.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`], or a limit of the machine leaves too little for them.
+    pub fn load(&self, config: &DataConfig) -> Result<Dataset> {
+        split(self.read(config.dataset)?, config)
+    }
+
+    /// Reads the files, and warns where they are not the official ones.
+    ///
+    /// # Errors
+    /// As [`Files::read`], or a limit of the machine leaves too little for them.
+    pub fn read(&self, format: Format) -> Result<Files> {
+        let directory = self.path();
+        let bytes = Files::bytes_of(&directory, format);
+        // Training images are copied once, into one run of memory; what has been copied is given back, but stays mapped until the end.
+        limits::foresee("the data", 2 * bytes)?;
+        warn_of_memory(bytes + PROGRAM_BYTES, "ask for more memory");
+        let files = Files::read(&directory, format)?;
+        if let Some(warning) = &files.warning {
+            warn(warning);
+        }
+        Ok(files)
+    }
+}
+
+/// Splits what was read, and logs the splits.
+///
+/// # Errors
+/// As [`Files::split`].
+pub fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
+    let data = files.split(config)?;
+    let sizes = [data.config.train, data.config.val, data.config.test].map(Option::unwrap_or_default);
+    let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name() };
+    log(&format!(
+        "data: {name} from {}, {} train / {} val / {} test rows, fingerprint {}",
+        data.directory.display(),
+        sizes[0],
+        sizes[1],
+        sizes[2],
+        data.fingerprint
+    ));
+    Ok(data)
+}
+
+/// Sets up OpenBLAS, and warns where it is slower than it could be.
+///
+/// # Errors
+/// As [`blas::initialise`].
+pub fn initialise_blas() -> Result<Blas> {
+    let blas = blas::initialise()?;
+    if let Some(warning) = &blas.warning {
+        warn(warning);
+    }
+    Ok(blas)
+}
+
+/// The file of this program, for further processes.
+///
+/// # Errors
+/// The system does not say.
+pub fn this_program() -> Result<PathBuf> {
+    env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
+}
+
+/// What the program takes beside data and cohorts, measured: code, libraries, OpenBLAS's buffers.
+const PROGRAM_BYTES: u64 = 32 << 20;
+
+/// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.
+pub fn warn_of_memory(bytes: u64, remedy: &str) {
+    if let Some(there) = available_memory_bytes().filter(|&there| bytes > there) {
+        let (expected, there) = (megabytes(bytes), megabytes(there));
+        warn(&format!("memory: this takes about {expected}, and {there} are there; {remedy}"));
+    }
+}
+
+/// Warns of more workers than cores: they only wait for each other, and each takes memory.
+pub fn warn_of_workers(workers: usize) {
+    let cores = available_cores();
+    if workers > cores {
+        warn(&format!(
+            "{workers} workers on the {cores} cores that affinity and control groups allow: more than one a core is slower, not \
+            faster; take --workers {cores}"
+        ));
+    }
+}
+
+/// A time that was given in seconds.
+///
+/// # Errors
+/// It is out of range.
+pub fn duration(flag: &str, seconds: f64) -> Result<Duration> {
+    let range = 0.01..=1e6;
+    let wrong = || Error::usage(flag, "0.01 to 1000000 seconds", seconds.to_string(), "change the value");
+    if range.contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+}

@@ -1,0 +1,85 @@
+//! What commands print: data to stdout, everything else to stderr.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::files;
+
+/// A line to stderr. A closed stderr is no reason to stop working.
+pub fn log(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", escaped(line, &['\n', '\t']));
+}
+
+/// A warning, to stderr.
+pub fn warn(warning: &str) {
+    log(&format!("warning: {warning}"));
+}
+
+/// An error, to stderr: one line, whatever stands in the paths that it names.
+pub fn log_error(error: &Error) {
+    log(&format!("error: {}", escaped(&error.to_string(), &[])));
+}
+
+/// Control characters, which a path can have and a terminal obeys, become visible, except those in `kept`.
+fn escaped(text: &str, kept: &[char]) -> String {
+    let is_harmless = |letter: char| !letter.is_control() || kept.contains(&letter);
+    text.chars().fold(String::with_capacity(text.len()), |mut line, letter| {
+        if is_harmless(letter) {
+            line.push(letter)
+        } else {
+            line.extend(letter.escape_default())
+        }
+        line
+    })
+}
+
+/// Text to stdout.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// A path on one line, to stdout, byte by byte as it is.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print_path(path: &Path) -> Result<()> {
+    print_bytes(&[path.as_os_str().as_encoded_bytes(), b"\n"].concat())
+}
+
+/// A reader that has gone away is no error.
+fn print_bytes(bytes: &[u8]) -> Result<()> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", Path::new("stdout"))(error)),
+        _ => Ok(()),
+    }
+}
+
+/// One JSON object on one line, to stdout.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    print(&(serde_json::to_string(value).expect("plain fields become JSON") + "\n"))
+}
+
+/// A fraction as a percentage.
+pub fn percent(fraction: f64) -> String {
+    format!("{:.2} %", fraction * 100.0)
+}
+
+/// Writes figures into a file as JSON, and logs that; `command` is named in the line.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_json(command: &str, path: &Path, figures: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(figures).expect("plain fields become JSON");
+    files::replace(path, |file| writeln!(file, "{text}"))?;
+    log(&format!("{command}: wrote {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The protocol of a sweep: whose the directory is, who trains it, what is recorded, what is trained next. It prints nothing.
+
+use std::time::Duration;
+
+use super::best;
+use super::directory::{self, Claim, Standing};
+use super::events::{Counting, Events};
+use super::job::Job;
+use super::journal::{self, Results};
+use super::layout::CHECKPOINTS;
+use super::lock::{self, Advance, Lock};
+use super::runner;
+use super::search::{Due, Search};
+use super::site::Site;
+use super::space::{Resolved, Trial};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::train::Status;
+use crate::train::checkpoint::Checkpoints;
+
+/// What is asked of a sweep.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that train.
+    pub workers: usize,
+    /// Trials that ended so are trained again.
+    pub retried: Vec<Status>,
+    /// Whether the space may have more trials than the directory's.
+    pub may_extend: bool,
+    /// A lock of another machine that was not renewed for so long is a dead process's.
+    pub takeover_after: Duration,
+}
+
+/// A sweep in its directory.
+pub struct Session<'a> {
+    site: Site<'a>,
+    options: Options,
+    events: &'a dyn Events,
+    search: Search,
+    trials: Vec<Trial>,
+    results: Results,
+    checkpoints: Checkpoints,
+    /// None where it only looks.
+    lock: Option<Lock>,
+}
+
+impl<'a> Session<'a> {
+    /// Claims the directory for the space and the shard for this process; adds trials where that is asked for, mends what dead processes
+    /// left, and reads what is recorded.
+    ///
+    /// # Errors
+    /// The directory cannot be written or holds another sweep, or another process trains the shard, or any while trials are to be added.
+    pub fn open(site: Site<'a>, space: &Resolved, options: Options, events: &'a dyn Events) -> Result<Self> {
+        let (directory, shard, takeover_after) = (site.directory, site.shard, options.takeover_after);
+        let Claim { trials, standing } = directory::claim(directory, space, space.trials()?, options.may_extend)?;
+        let lock = Lock::take(directory, shard, takeover_after, site.stop, &|line| events.log(line))?;
+        let is_other = |other: &lock::Holder| other.is_running && other.shard != shard;
+        let is_alone = !lock::holders(directory, takeover_after)?.iter().any(is_other);
+        if let Standing::Extends(added) = standing {
+            if !is_alone {
+                let expected = "no other process in this directory while the sweep is extended";
+                let (found, remedy) = ("one that trains another shard", "wait until it ends");
+                return Err(Error::usage(directory.display(), expected, found, remedy));
+            }
+            directory::extend(directory, space)?;
+            events.log(&format!("{added} trials were added"));
+        }
+        files::remove_leftovers(directory, files::SURELY_DEAD);
+        journal::repair(directory, shard)?.iter().for_each(|repaired| events.log(&format!("repaired: {repaired}")));
+        let session = Self::of(site, options, events, trials, Some(lock))?;
+        session.results.damage_warnings(!is_alone).for_each(|warning| events.warn(warning));
+        session.checkpoints.damage.iter().for_each(|warning| events.warn(warning));
+        Ok(session)
+    }
+
+    /// As [`Session::open`], but takes and writes nothing: what would be trained can be [planned](Session::plan). A process that trains in
+    /// the directory is no error, and is logged.
+    ///
+    /// # Errors
+    /// As [`Session::open`], but for other processes.
+    pub fn look(site: Site<'a>, space: &Resolved, options: Options, events: &'a dyn Events) -> Result<Self> {
+        files::check_output_directory(site.directory)?;
+        let Claim { trials, standing } = directory::check(site.directory, space, space.trials()?, options.may_extend)?;
+        let is_extended = matches!(standing, Standing::Extends(_));
+        for holder in lock::holders(site.directory, options.takeover_after)?.iter().filter(|holder| holder.is_running) {
+            let is_in_the_way = holder.shard == site.shard || holder.shard.count != site.shard.count;
+            if is_in_the_way || is_extended {
+                events.log(&format!(
+                    "process {} on {} trains shard {} here now: this sweep can begin when that has ended",
+                    holder.pid, holder.host, holder.shard
+                ));
+            }
+        }
+        if let Standing::Extends(added) = standing {
+            events.log(&format!("{added} trials would be added"));
+        }
+        Self::of(site, options, events, trials, None)
+    }
+
+    fn of(
+        site: Site<'a>,
+        options: Options,
+        events: &'a dyn Events,
+        trials: Vec<Trial>,
+        lock: Option<Lock>,
+    ) -> Result<Self> {
+        let results = Results::read(site.directory)?;
+        let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
+        Ok(Self { site, options, events, search: Search::Grid, trials, results, checkpoints, lock })
+    }
+
+    /// The trials of the whole sweep, in the order by which equals are ranked.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// What is recorded, and the trials that it is about.
+    pub fn results(&mut self) -> (&[Trial], &mut Results) {
+        (&self.trials, &mut self.results)
+    }
+
+    /// The first that is to be trained, in its cohorts.
+    pub fn plan(&self) -> Job<'_> {
+        let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
+        let missing = match due(self.search, self.site, &self.trials, &mine, &self.results, &self.options.retried) {
+            Due::Train(missing) => missing,
+            Due::Wait { .. } | Due::Done => vec![],
+        };
+        Job::new(self.site, mine, missing, &self.results, &self.checkpoints, self.options.workers)
+    }
+
+    /// Trains what is due, until nothing is that this shard can train, and makes sure that the best model is in its file. Returns how many
+    /// trials were trained.
+    ///
+    /// # Errors
+    /// A result, a checkpoint or a model cannot be written, the lock was lost, or the process was asked to stop; trials recorded until then
+    /// stay recorded.
+    ///
+    /// # Panics
+    /// The session only looks.
+    pub fn run(&mut self) -> Result<usize> {
+        let lock = self.lock.take().expect("the session was opened to train");
+        let outcome = self.train_all(&lock);
+        self.lock = Some(lock);
+        self.results.refresh(self.site.directory)?;
+        // After an interruption, a trial that is trained again has an old record, and a checkpoint to resume from.
+        if outcome.is_ok() {
+            let is_recorded = |trial: &str| self.results.records.contains_key(trial);
+            Checkpoints::find(&self.site.directory.join(CHECKPOINTS))?.remove_recorded(&is_recorded);
+        }
+        outcome
+    }
+
+    fn train_all(&mut self, lock: &Lock) -> Result<usize> {
+        let mut trained = 0;
+        let mut retried = std::mem::take(&mut self.options.retried);
+        loop {
+            let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
+            let missing = match due(self.search, self.site, &self.trials, &mine, &self.results, &retried) {
+                Due::Train(missing) => missing,
+                Due::Wait { .. } | Due::Done if trained > 0 => return Ok(trained),
+                Due::Wait { .. } | Due::Done => vec![], // the best model may be missing all the same
+            };
+            let (site, workers) = (self.site, self.options.workers);
+            let job = Job::new(site, mine, missing, &self.results, &self.checkpoints, workers);
+            self.events.planned(&job, &self.trials, &self.results)?;
+            let unusable = self.checkpoints.unusable_warning(&site.made(), &job.missing);
+            unusable.iter().for_each(|warning| self.events.warn(warning));
+            let counting = Counting::new(self.events);
+            let already = job.trials.len() - job.missing.len();
+            let advance = || Advance {
+                trials_done: already + counting.count(),
+                trials: job.trials.len(),
+                seconds_left: self.events.seconds_left(),
+            };
+            let results = &mut self.results;
+            let work = || runner::run(site, &job, results, &counting);
+            lock.while_held(self.options.takeover_after, site.stop, &advance, work)?;
+            trained += job.missing.len();
+            if job.missing.is_empty() {
+                return Ok(trained);
+            }
+            retried.clear(); // once is enough
+        }
+    }
+
+    /// How many of the trials of this shard are recorded, and how many it has.
+    pub fn recorded(&self) -> (usize, usize) {
+        let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
+        (mine.iter().filter(|trial| self.results.records.contains_key(&trial.id)).count(), mine.len())
+    }
+}
+
+/// What is due for the shard that has `mine`. A trial is done when it has a record, of another status than those that are `retried`, and its
+/// model where models are kept.
+fn due<'a>(
+    search: Search,
+    site: Site<'_>,
+    trials: &'a [Trial],
+    mine: &[&'a Trial],
+    results: &Results,
+    retried: &[Status],
+) -> Due<'a> {
+    let is_done = |trial: &Trial| match results.records.get(&trial.id) {
+        Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
+            best::kept(site.directory, &trial.id).exists()
+        }
+        record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
+    };
+    search.due(trials, mine, &is_done)
+}
