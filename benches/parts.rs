@@ -3,10 +3,11 @@
 use divan::{Bencher, black_box};
 use mlpgrid::blas;
 use mlpgrid::blas::lanes::Lanes;
-use mlpgrid::data::cifar::PIXELS;
 use mlpgrid::data::dataset::Rows;
-use mlpgrid::data::minibatch::{Batch, Minibatch, Sampler, Sampling};
+use mlpgrid::data::minibatch::{Batch, Minibatch};
 use mlpgrid::data::prepare::Source;
+use mlpgrid::data::sampler::{Sampler, Sampling};
+use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
 use mlpgrid::model::cohort::{Cohort, Method, Step};
 use mlpgrid::model::head::{Head, UnitRows, softmax_loss};

@@ -132,8 +132,11 @@ fn data_that_shrink_and_vanish_do_not_disturb_a_sweep_that_has_begun() {
     place.sweep(&spec, "out", &[]).refused(1, &["data_batch_1.bin", "expected", "found"]);
     fs::remove_dir_all(place.data()).unwrap();
     place.sweep(&spec, "out", &[]).refused(1, &[&text(&place.data())]);
-    mlpgrid::data::synthetic::write(&place.data(), &mlpgrid::data::synthetic::Manifest { rows_per_file: 40, seed: 1 })
-        .unwrap();
+    mlpgrid::data::sets::synthetic::write(
+        &place.data(),
+        &mlpgrid::data::sets::synthetic::Manifest { rows_per_file: 40, seed: 1 },
+    )
+    .unwrap();
     place.sweep(&spec, "out", &[]).json(0);
     assert!(place.fruits("out") == place.fruits("calm"));
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use common::Place;
 use mlpgrid::blas;
-use mlpgrid::data::minibatch::{Batch, Minibatch, Sampler, Sampling};
+use mlpgrid::data::minibatch::{Batch, Minibatch};
+use mlpgrid::data::sampler::{Sampler, Sampling};
 use mlpgrid::data::{DataConfig, Dataset, Split};
 use mlpgrid::model::cohort::{Cohort, Method, Step};
 use mlpgrid::model::optimizer::Rule;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use common::archive::{FOLDER, archive_of, entries, names, tar_gz};
 use common::{Place, Run, mlpgrid, real_cifar, text, wait_until};
-use mlpgrid::data::contents::Contents;
 use mlpgrid::data::fetch::{self, Archive, Patience, Progress};
+use mlpgrid::data::sets::contents::Contents;
 use mlpgrid::data::{DataConfig, Format};
 use mlpgrid::model::saved::{Provenance, SavedModel};
 use mlpgrid::{Error, Result};
@@ -62,8 +62,8 @@ fn make_fifo(path: &Path) {
 fn write_zeros(folder: &Path, format: Format) {
     fs::create_dir_all(folder).expect("the folder is made");
     for (at, name) in format.files().enumerate() {
-        let is_training = at < format.training_files().len();
-        let rows = if is_training { format.rows_per_training_file() } else { format.rows_of_test_file() };
+        let is_training = at < format.training_files.len();
+        let rows = if is_training { format.rows_per_training_file } else { format.rows_of_test_file };
         let bytes = (rows * format.record_bytes()) as u64;
         File::create(folder.join(name)).and_then(|file| file.set_len(bytes)).expect("the file is made");
     }
@@ -454,7 +454,7 @@ fn a_folder_of_the_right_sizes_and_other_contents_is_replaced_and_the_reason_rep
 fn files_of_cifar_100_are_checked_by_their_labels() {
     let place = Place::new();
     let format = Format::Cifar100;
-    let folder = place.path(format.folder());
+    let folder = place.path(format.archive.folder);
     fs::create_dir(&folder).unwrap();
     let records = |labels: &mut dyn Iterator<Item = u8>| -> Vec<u8> {
         labels.flat_map(|label| [label / 5, label].into_iter().chain([0; 3072])).collect()

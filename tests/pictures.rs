@@ -7,6 +7,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use common::{Place, Run, real_cifar, text};
+use mlpgrid::data::sets::cifar::SHAPE;
 use mlpgrid::real::Real;
 use mlpgrid::report::chart::{Axis, COLOURS};
 use mlpgrid::report::picture::Picture;
@@ -47,7 +48,7 @@ fn known_weights<T: Real>() -> Vec<T> {
 fn known_weights_give_known_pixels<T: Real>() {
     let place = TempDir::new().expect("a temporary folder");
     let path = place.path().join("weights.png");
-    weights::grid(&Tensor::new(&[3072, 5], known_weights::<T>())).write(&path).expect("the picture is written");
+    weights::grid(&Tensor::new(&[3072, 5], known_weights::<T>()), SHAPE).write(&path).expect("the picture is written");
     let picture = open(&path);
     // Five units: three in a row, two rows; 32 pixels three times as large, with 3 white ones around.
     assert_eq!((picture.width, picture.height), (3 * 99 + 3, 2 * 99 + 3));
@@ -73,7 +74,7 @@ fn a_weight_that_is_no_number_is_grey_and_spoils_no_other() {
     let mut w1 = known_weights::<f32>();
     w1[0] = f32::NAN;
     w1[5] = f32::INFINITY;
-    let picture = weights::grid(&Tensor::new(&[3072, 5], w1));
+    let picture = weights::grid(&Tensor::new(&[3072, 5], w1), SHAPE);
     assert_eq!(pixel(&picture, 3, 3), [128, 128, 0]);
     assert_eq!(pixel(&picture, 3, 6), [255, 0, 0]);
 }

@@ -62,7 +62,7 @@ fn one_numpy_stream_draws_w1_then_w2_then_the_minibatches() {
         ],
     );
     check(
-        numpy(|h| h.sampling = mlpgrid::data::minibatch::Sampling::Shuffle),
+        numpy(|h| h.sampling = mlpgrid::data::sampler::Sampling::Shuffle),
         &[[63, 5, 43, 10, 62, 91, 142, 14, 23, 40, 175, 83, 53, 134, 31, 99, 61, 109, 106, 57]],
     );
 }

@@ -11,7 +11,7 @@ use super::terminal::{log, print, write_json};
 use crate::bench::gemm;
 use crate::bench::measure::Measurer;
 use crate::bench::throughput::{Breakdown, Cell, median};
-use crate::data::cifar::PIXELS;
+use crate::data::sets::cifar::PIXELS;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::machine::{self, available_cores};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::setup::{DataDirectory, initialise_blas, split};
 use super::terminal::{log, percent, print_json, warn};
+use crate::data::dataset::Splits;
 use crate::data::{DataConfig, Dataset, Files, Split};
 use crate::error::{Error, Result};
 use crate::files;
@@ -110,20 +111,23 @@ fn load(arguments: &Arguments, path: &Path, provenance: &Provenance) -> Result<(
     let trained_on = &provenance.data;
     let files = arguments.data.read(trained_on.dataset)?;
     // The fingerprint stands for files and splits: with the splits that the model was trained with it must be the model's.
-    let own = files.resolve(trained_on).ok();
-    let is_own = own.as_ref().is_some_and(|own| files.fingerprint(own) == provenance.data_fingerprint);
+    let own = files.splits(trained_on).ok();
+    let is_own = own.is_some_and(|own| files.fingerprint(own) == provenance.data_fingerprint);
     if !is_own {
         admit_other(arguments, path, provenance, &files)?;
     }
     // Where the model's splits do not fit these files, its training rows are not among them.
-    let trained_rows = own.as_ref().and_then(|own| own.train).unwrap_or(0);
-    let recorded = own.as_ref().filter(|_| is_own).unwrap_or(trained_on);
-    let val = arguments.val.or(recorded.val);
+    let trained_rows = own.map_or(0, |own| own.train);
+    let (recorded_train, recorded_val) = match own.filter(|_| is_own) {
+        Some(Splits { train, val, .. }) => (Some(train), Some(val)),
+        None => (trained_on.train, trained_on.val),
+    };
+    let val = arguments.val.or(recorded_val);
     if let Some(val) = val {
         refuse_trained_rows(val, trained_rows, files.training_images())?;
     }
     // The training rows matter only where they are measured: other numbers of them must not keep the rest from it.
-    let train = recorded.train.filter(|_| arguments.train);
+    let train = recorded_train.filter(|_| arguments.train);
     let config = DataConfig { val, train, test: None, fingerprint: None, ..trained_on.clone() };
     Ok((split(files, &config)?, !is_own))
 }

@@ -66,9 +66,9 @@ impl<'a> Talk<'a> {
 
     fn take(&mut self, progress: Progress) {
         let Archive { url, bytes: total, format, .. } = self.archive;
-        let folder = self.directory.join(format.folder());
+        let folder = self.directory.join(format.archive.folder);
         match progress {
-            Progress::Complete => log(&format!("{} is here and complete, nothing to do", format.name())),
+            Progress::Complete => log(&format!("{} is here and complete, nothing to do", format.name)),
             Progress::Damaged(fault) => log(&format!("{} will be replaced ({fault})", folder.display())),
             Progress::Waiting => {
                 log(&format!("another fetch is at work in {}, waiting for it", self.directory.display()));

@@ -9,8 +9,8 @@ use super::setup::{DataDirectory, initialise_blas};
 use super::terminal::{log, print, print_json};
 use super::train::headline;
 use crate::data::Dataset;
-use crate::data::cifar::Format;
-use crate::data::synthetic::Manifest;
+use crate::data::Format;
+use crate::data::sets::synthetic::Manifest;
 use crate::error::Result;
 use crate::files;
 use crate::limits;
@@ -134,7 +134,8 @@ fn draw(directory: &Path, toy: &Toy, cifar: Option<&Cifar>) -> Result<()> {
     let headline = headline(&cifar::hyperparameters(), &cifar.outcome);
     plots::history(&headline, &cifar.losses, &cifar.outcome.curve).write(&directory.join(HISTORY_PICTURE))?;
     let Some(network) = &cifar.network else { return Ok(()) };
-    weights::grid(network.tensor("W1").expect("a network has it")).write(&directory.join(WEIGHTS_PICTURE))
+    let w1 = network.tensor("W1").expect("a network has it");
+    weights::grid(w1, cifar::data_config().dataset.shape).write(&directory.join(WEIGHTS_PICTURE))
 }
 
 /// The numbers by group, then the verdict.

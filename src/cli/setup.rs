@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::terminal::{log, warn};
 use crate::blas::{self, Blas};
+use crate::data::dataset::Splits;
 use crate::data::{DataConfig, Dataset, Files, Format};
 use crate::error::{Error, Result};
 use crate::limits::{self, megabytes};
@@ -58,14 +59,11 @@ impl DataDirectory {
 /// As [`Files::split`].
 pub fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
     let data = files.split(config)?;
-    let sizes = [data.config.train, data.config.val, data.config.test].map(Option::unwrap_or_default);
-    let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name() };
+    let Splits { train, val, test } = data.splits;
+    let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name };
     log(&format!(
-        "data: {name} from {}, {} train / {} val / {} test rows, fingerprint {}",
+        "data: {name} from {}, {train} train / {val} val / {test} test rows, fingerprint {}",
         data.directory.display(),
-        sizes[0],
-        sizes[1],
-        sizes[2],
         data.fingerprint
     ));
     Ok(data)

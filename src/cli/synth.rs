@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::terminal::{log, print_path};
-use crate::data::synthetic::{self, Manifest};
+use crate::data::sets::synthetic::{self, Manifest};
 use crate::error::Result;
 
 /// Flags of `synth`.

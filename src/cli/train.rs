@@ -168,7 +168,8 @@ impl Site<'_> {
         plots::history(&headline, losses, curve).write(&directory.join(HISTORY_PICTURE))?;
         Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
-        weights::grid(network.tensor("W1").expect("a network has it")).write(&directory.join(WEIGHTS_PICTURE))?;
+        let w1 = network.tensor("W1").expect("a network has it");
+        weights::grid(w1, data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
         let model = SavedModel::new(trial, data, &blas.kernel, network, ending.outcome.val_accuracy);
         model.write(&directory.join(MODEL))
     }

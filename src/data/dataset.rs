@@ -1,17 +1,16 @@
 //! The three splits, their mean image and their fingerprint: one read-only copy that every worker shares.
 
-use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cifar::{Format, Images, PIXELS};
-use super::contents::hex;
 use super::files::Files;
 use super::prepare::{Fitted, Preparation};
+use super::sets::contents::hex;
+use super::sets::{Format, Shape};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::numbers;
 
 /// Which data, and how many rows of each split. What is left out is resolved when the files are read: `val` is 1,000 rows
@@ -52,6 +51,41 @@ pub enum Split {
     Test,
 }
 
+/// Rows of each split, which the data have: at least one each, and no row in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Splits {
+    /// The first of the training images.
+    pub train: usize,
+    /// The last of the training images.
+    pub val: usize,
+    /// The first of the test images.
+    pub test: usize,
+}
+
+impl Splits {
+    /// What `config` asks for of `training` and `test` images, with the sizes that it leaves out.
+    ///
+    /// # Errors
+    /// A split asks for none, or for more rows than there are.
+    pub fn of(config: &DataConfig, training: usize, test: usize) -> Result<Self> {
+        let val = config.val.unwrap_or_else(|| 1000.min(training / 10).max(1));
+        let train = config.train.unwrap_or(training.saturating_sub(val));
+        let test_rows = config.test.unwrap_or(test);
+        let check = |name: &str, rows: usize, most: usize, of: &str| {
+            let expected = format!("1 to {most} rows (there are {of})");
+            if (1..=most).contains(&rows) {
+                return Ok(());
+            }
+            let remedy = "ask for fewer rows, or at least one";
+            Err(Error::usage(format!("data split `{name}`"), expected, rows.to_string(), remedy))
+        };
+        check("val", val, training.saturating_sub(1), &format!("{training} training images"))?;
+        check("train", train, training - val, &format!("{training} training images, {val} of them for validation"))?;
+        check("test", test_rows, test, &format!("{test} test images"))?;
+        Ok(Self { train, val, test: test_rows })
+    }
+}
+
 /// Rows of a split, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
@@ -73,6 +107,32 @@ impl Rows<'_> {
     }
 }
 
+/// Images and labels of one or more files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// D, the numbers of an image.
+    pub inputs: usize,
+    /// (rows, D), row-major; each row (row, column, channel).
+    pub pixels: Vec<u8>,
+    /// (rows), each below the number of classes.
+    pub labels: Vec<u8>,
+}
+
+impl Images {
+    /// None, with room for `rows`.
+    pub fn with_capacity(rows: usize, inputs: usize) -> Self {
+        Self { inputs, pixels: Vec::with_capacity(rows * inputs), labels: Vec::with_capacity(rows) }
+    }
+
+    /// Those of a range.
+    ///
+    /// # Panics
+    /// There are fewer.
+    pub fn rows(&self, range: Range<usize>) -> Rows<'_> {
+        Rows { pixels: &self.pixels[range.start * self.inputs..range.end * self.inputs], labels: &self.labels[range] }
+    }
+}
+
 impl Files {
     /// Number of training images, from whose ends training and validation rows are cut.
     pub fn training_images(&self) -> usize {
@@ -83,13 +143,13 @@ impl Files {
     ///
     /// # Errors
     /// A split asks for more rows than there are.
-    pub fn resolve(&self, config: &DataConfig) -> Result<DataConfig> {
-        resolve(config, self.training.labels.len(), self.test.labels.len())
+    pub fn splits(&self, config: &DataConfig) -> Result<Splits> {
+        Splits::of(config, self.training.labels.len(), self.test.labels.len())
     }
 
-    /// The fingerprint that these files have with the splits of a resolved configuration.
-    pub fn fingerprint(&self, resolved: &DataConfig) -> String {
-        fingerprint(&self.digest, resolved)
+    /// The fingerprint that these files have with these splits.
+    pub fn fingerprint(&self, splits: Splits) -> String {
+        fingerprint(&self.digest, self.format, splits)
     }
 
     /// The data set with these splits.
@@ -97,8 +157,26 @@ impl Files {
     /// # Errors
     /// A split asks for more rows than there are, or the fingerprint is not the one that `config` names.
     pub fn split(self, config: &DataConfig) -> Result<Dataset> {
-        debug_assert_eq!(self.format, config.dataset, "labels are those of the format that was read");
-        Dataset::from_images(self.training, self.test, &self.digest, config, self.directory, self.is_synthetic)
+        assert_eq!(self.format, config.dataset, "labels are those of the format that was read");
+        let splits = self.splits(config)?;
+        let fingerprint = self.fingerprint(splits);
+        if let Some(expected) = config.fingerprint.as_ref().filter(|&expected| *expected != fingerprint) {
+            let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
+            let expected = format!("data with fingerprint {expected}");
+            return Err(Error::content(&self.directory, expected, fingerprint, remedy));
+        }
+        let Self { training, test, directory, is_synthetic, .. } = self;
+        let (inputs, Splits { train, val, test: test_rows }) = (training.inputs, splits);
+        let fitted = Preparation::default().fit(training.rows(0..train), inputs);
+        // The fingerprint has been compared: what is made of the data does not depend on whether it was asked for.
+        let config = DataConfig {
+            train: Some(train),
+            val: Some(val),
+            test: Some(test_rows),
+            fingerprint: None,
+            dataset: config.dataset,
+        };
+        Ok(Dataset { training, test, splits, fitted, config, fingerprint, directory, is_synthetic })
     }
 }
 
@@ -107,7 +185,8 @@ impl Files {
 pub struct Dataset {
     training: Images,
     test: Images,
-    sizes: [usize; 3],
+    /// Rows of each split.
+    pub splits: Splits,
     /// The preparation, fitted to the training split.
     pub fitted: Fitted,
     /// As asked for, with the sizes that were found.
@@ -129,41 +208,15 @@ impl Dataset {
         Files::read(directory, config.dataset)?.split(config)
     }
 
-    /// A data set from images in memory, which `digest` stands for.
-    ///
-    /// # Errors
-    /// A split asks for more rows than there are, or the fingerprint is not the one that `config` names.
-    pub fn from_images(
-        training: Images,
-        test: Images,
-        digest: &[u8],
-        config: &DataConfig,
-        directory: PathBuf,
-        is_synthetic: bool,
-    ) -> Result<Self> {
-        let config = resolve(config, training.labels.len(), test.labels.len())?;
-        let sizes = sizes(&config);
-        let fingerprint = fingerprint(digest, &config);
-        if let Some(expected) = config.fingerprint.as_ref().filter(|&expected| *expected != fingerprint) {
-            let remedy = "give the data that the sweep file was resolved for, or take `fingerprint` out of it";
-            return Err(Error::content(&directory, format!("data with fingerprint {expected}"), fingerprint, remedy));
-        }
-        // It has been compared: what is made of the data does not depend on whether it was asked for.
-        let config = DataConfig { fingerprint: None, ..config };
-        let rows = Rows { pixels: &training.pixels[..sizes[0] * PIXELS], labels: &training.labels[..sizes[0]] };
-        let fitted = Preparation::default().fit(rows, PIXELS);
-        Ok(Self { training, test, sizes, fitted, config, fingerprint, directory, is_synthetic })
-    }
-
     /// The rows of a split.
     pub fn rows(&self, split: Split) -> Rows<'_> {
-        let [train, val, test] = self.sizes;
-        let (images, range) = match split {
-            Split::Train => (&self.training, 0..train),
-            Split::Val => (&self.training, self.training.labels.len() - val..self.training.labels.len()),
-            Split::Test => (&self.test, 0..test),
-        };
-        Rows { pixels: &images.pixels[range.start * PIXELS..range.end * PIXELS], labels: &images.labels[range] }
+        let Splits { train, val, test } = self.splits;
+        let all = self.training.labels.len();
+        match split {
+            Split::Train => self.training.rows(0..train),
+            Split::Val => self.training.rows(all - val..all),
+            Split::Test => self.test.rows(0..test),
+        }
     }
 
     /// Bytes of images and labels in memory.
@@ -176,62 +229,23 @@ impl Dataset {
         self.fitted.inputs()
     }
 
+    /// The shape of an image.
+    pub fn shape(&self) -> Shape {
+        self.config.dataset.shape
+    }
+
     /// C, the number of classes.
     pub fn classes(&self) -> usize {
-        self.config.dataset.classes()
-    }
-
-    /// Names of the classes where the directory lists them, one a line.
-    pub fn class_names(&self) -> Option<Vec<String>> {
-        let file = match self.config.dataset {
-            Format::Cifar10 => "batches.meta.txt",
-            Format::Cifar100 => "fine_label_names.txt",
-            Format::Cifar100Coarse => "coarse_label_names.txt",
-        };
-        let text = io::read_to_string(files::open_regular(&self.directory.join(file)).ok()?).ok()?;
-        let names: Vec<String> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        (names.len() == self.classes()).then_some(names)
+        self.config.dataset.classes
     }
 }
 
-/// Hash of the files that `digest` stands for, the resolved split and the preprocessing.
-fn fingerprint(digest: &[u8], resolved: &DataConfig) -> String {
-    let sizes = sizes(resolved);
-    let hash = Sha256::new().chain_update(digest).chain_update(format!(
-        "{} {sizes:?} {}",
-        resolved.dataset.fingerprint_key(),
-        Preparation::default().key()
-    ));
-    hex(&hash.finalize()[..8])
-}
-
-/// Rows of each split of a resolved configuration.
-fn sizes(resolved: &DataConfig) -> [usize; 3] {
-    [resolved.train, resolved.val, resolved.test].map(Option::unwrap_or_default)
-}
-
-/// Fills in the sizes that were left out, and checks those that were given.
-fn resolve(config: &DataConfig, training: usize, test: usize) -> Result<DataConfig> {
-    let val = config.val.unwrap_or_else(|| 1000.min(training / 10).max(1));
-    let train = config.train.unwrap_or(training.saturating_sub(val));
-    let test_rows = config.test.unwrap_or(test);
-    let check = |name: &str, rows: usize, most: usize, of: &str| {
-        let expected = format!("1 to {most} rows (there are {of})");
-        if (1..=most).contains(&rows) {
-            return Ok(());
-        }
-        Err(Error::usage(
-            format!("data split `{name}`"),
-            expected,
-            rows.to_string(),
-            "ask for fewer rows, or at least one",
-        ))
-    };
-    check("val", val, training.saturating_sub(1), &format!("{training} training images"))?;
-    check("train", train, training - val, &format!("{training} training images, {val} of them for validation"))?;
-    check("test", test_rows, test, &format!("{test} test images"))?;
-    Ok(DataConfig { train: Some(train), val: Some(val), test: Some(test_rows), ..config.clone() })
+/// Hash of the files that `digest` stands for, the splits and the preprocessing.
+fn fingerprint(digest: &[u8], format: Format, Splits { train, val, test }: Splits) -> String {
+    let sizes = [train, val, test];
+    let preparation = Preparation::default().key();
+    let text = format!("{} {sizes:?} {preparation}", format.fingerprint_key);
+    hex(&Sha256::new().chain_update(digest).chain_update(text).finalize()[..8])
 }
 
 #[cfg(test)]
@@ -240,17 +254,17 @@ mod tests {
 
     #[test]
     fn the_notebooks_split_is_the_default_of_the_official_files() {
-        let resolved = resolve(&DataConfig::default(), 50_000, 10_000).expect("fits");
-        assert_eq!((resolved.train, resolved.val, resolved.test), (Some(49_000), Some(1000), Some(10_000)));
+        let splits = Splits::of(&DataConfig::default(), 50_000, 10_000).expect("fits");
+        assert_eq!(splits, Splits { train: 49_000, val: 1000, test: 10_000 });
     }
 
     #[test]
     fn a_split_larger_than_the_data_is_refused_by_name() {
         let config = DataConfig { train: Some(49_500), ..DataConfig::default() };
-        let error = resolve(&config, 50_000, 10_000).expect_err("too many");
+        let error = Splits::of(&config, 50_000, 10_000).expect_err("too many");
         assert!(error.to_string().contains("`train`: expected 1 to 49000 rows"), "{error}");
         assert_eq!(error.exit_code(), 2);
         let config = DataConfig { val: Some(0), ..DataConfig::default() };
-        assert!(resolve(&config, 50_000, 10_000).is_err());
+        assert!(Splits::of(&config, 50_000, 10_000).is_err());
     }
 }

@@ -18,10 +18,10 @@ use rustix::fs::{FlockOperation, flock};
 use self::download::Part;
 pub use self::download::Patience;
 use self::source::Source;
-use super::cifar::{self, Format};
-use super::contents::Contents;
 use super::folder::is_there;
-use super::synthetic::MANIFEST;
+use super::sets::contents::Contents;
+use super::sets::synthetic::MANIFEST;
+use super::sets::{Format, cifar};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{create_output_directory, open_regular, sync_directory};
 
@@ -50,27 +50,23 @@ impl Archive {
     /// The archive on the home page of CIFAR, with the MD5 that it publishes. Source:
     /// <https://www.cs.toronto.edu/~kriz/cifar.html>.
     pub fn official(format: Format) -> Self {
-        let (bytes, md5) = match format {
-            Format::Cifar10 => (170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
-            Format::Cifar100 | Format::Cifar100Coarse => (168_513_733, "03b5dce01913d631647c71ecec9e9cb8"),
-        };
-        let name = format.archive();
+        let official = &format.archive;
         Self {
-            url: format!("https://www.cs.toronto.edu/~kriz/{name}"),
-            name: name.to_owned(),
-            bytes,
-            md5: md5.to_owned(),
+            url: official.url.to_owned(),
+            name: official.name.to_owned(),
+            bytes: official.bytes,
+            md5: official.md5.to_owned(),
             format,
-            rows_per_training_file: format.rows_per_training_file(),
-            rows_of_test_file: format.rows_of_test_file(),
+            rows_per_training_file: format.rows_per_training_file,
+            rows_of_test_file: format.rows_of_test_file,
             contents: Contents::official(format),
         }
     }
 
     /// The first data file of `folder` that is missing or has the wrong size or contents.
     fn fault(&self, folder: &Path) -> Option<Fault> {
-        let training = self.format.training_files().iter().map(|&name| (name, self.rows_per_training_file));
-        let files: Vec<_> = training.chain([(self.format.test_file(), self.rows_of_test_file)]).collect();
+        let training = self.format.training_files.iter().map(|&name| (name, self.rows_per_training_file));
+        let files: Vec<_> = training.chain([(self.format.test_file, self.rows_of_test_file)]).collect();
         let size = |&(name, rows): &(_, usize)| self.fault_of_size(folder, name, rows);
         let contents = |&(name, rows): &(_, usize)| self.fault_of_contents(folder, name, rows);
         files.iter().find_map(size).or_else(|| files.iter().find_map(contents))
@@ -90,7 +86,7 @@ impl Archive {
 
     fn fault_of_contents(&self, folder: &Path, name: &'static str, rows: usize) -> Option<Fault> {
         let (expected, found) = match cifar::read(&folder.join(name), self.format, rows) {
-            Ok((images, digest)) => self.contents.fault(name, &digest, &images.labels, self.format.classes())?,
+            Ok((images, digest)) => self.contents.fault(name, &digest, &images.labels, self.format.classes)?,
             Err(Error::Content(Complaint { expected, found, .. })) => (expected, found),
             Err(error) => ("a readable file".to_owned(), error.to_string()),
         };
@@ -222,7 +218,7 @@ fn refuse_others(
     target: &Path,
 ) -> Result<()> {
     let refuse = |place: &Path, found: &str, remedy: &str| {
-        let expected = format!("the files of {} or room for them", archive.format.name());
+        let expected = format!("the files of {} or room for them", archive.format.name);
         Err(Error::usage(place.display(), expected, found, remedy))
     };
     for place in [present, target] {
@@ -232,7 +228,7 @@ fn refuse_others(
         }
     }
     if let Some(fault) = fault.filter(|_| present == directory)
-        && is_there(&directory.join(archive.format.test_file()))?
+        && is_there(&directory.join(archive.format.test_file))?
     {
         let found = format!("data files in the directory itself, and not all of them whole ({fault})");
         return refuse(directory, &found, "give the directory above it with --dir, or move these files away");
@@ -268,7 +264,7 @@ struct Place {
 
 impl Place {
     fn new(archive: &Archive, directory: &Path) -> Self {
-        let folder = archive.format.folder();
+        let folder = archive.format.archive.folder;
         Self {
             target: directory.join(folder),
             new: directory.join(format!(".{folder}.new")),
@@ -321,7 +317,7 @@ fn unpack(archive: &Archive, mut file: &File, path: &Path, new: &Path) -> Result
         file.rewind()?;
         for entry in tar::Archive::new(GzDecoder::new(BufReader::new(file))).entries()? {
             let mut entry = entry?;
-            let name = plain_name(&entry.path()?, archive.format.folder());
+            let name = plain_name(&entry.path()?, archive.format.archive.folder);
             if let Some(name) = name.filter(|_| entry.header().entry_type().is_file()) {
                 let mut file = File::create(new.join(name))?;
                 io::copy(&mut entry, &mut file)?;
@@ -341,7 +337,7 @@ fn unpack(archive: &Archive, mut file: &File, path: &Path, new: &Path) -> Result
     }
     match archive.fault(new) {
         Some(Fault { name, expected, found }) => {
-            complain(format!(": {}/{name}", archive.format.folder()), expected, found)
+            complain(format!(": {}/{name}", archive.format.archive.folder), expected, found)
         }
         None => Ok(()),
     }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::cifar::{self, Format, Images, PIXELS};
-use super::contents::Contents;
+use super::dataset::Images;
 use super::folder;
-use super::synthetic::Manifest;
+use super::sets::contents::Contents;
+use super::sets::synthetic::Manifest;
+use super::sets::{Format, cifar};
 use crate::error::Result;
 
 /// The images of a directory's files, before they are split.
@@ -43,8 +44,8 @@ impl Files {
         folder::check(&directory, format)?;
         let manifest = Manifest::read(&directory)?;
         let rows_of = |official: usize| manifest.as_ref().map_or(official, |manifest| manifest.rows_per_file);
-        let test = (format.test_file(), rows_of(format.rows_of_test_file()));
-        let files = format.training_files().iter().map(|&file| (file, rows_of(format.rows_per_training_file())));
+        let test = (format.test_file, rows_of(format.rows_of_test_file));
+        let files = format.training_files.iter().map(|&file| (file, rows_of(format.rows_per_training_file)));
         let files: Vec<_> = files.chain([test]).collect();
         let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
         // All are read before the first error is told: of several faulty files it is the same one every time.
@@ -55,7 +56,7 @@ impl Files {
         let read: Vec<_> = format.files().zip(&parts).map(|(name, (images, digest))| (name, images, digest)).collect();
         let warning = warning(&read, &directory, format, is_synthetic);
         let digest = parts.iter().fold(Sha256::new(), |hash, (_, digest)| hash.chain_update(digest)).finalize().into();
-        let test = parts.pop().map(|(images, _)| images).unwrap_or(Images { pixels: vec![], labels: vec![] });
+        let test = parts.pop().map(|(images, _)| images).expect("a data set has a test file");
         let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
         Ok(Self { training, test, digest, format, directory, is_synthetic, warning })
     }
@@ -74,7 +75,7 @@ fn warning(
         if let Some((other, ..)) = read[..at].iter().find(|(.., earlier)| *earlier == digest) {
             return Some(format!("{name}: the same as {other}"));
         }
-        let (expected, found) = contents.fault(name, digest, &images.labels, format.classes())?;
+        let (expected, found) = contents.fault(name, digest, &images.labels, format.classes)?;
         (!is_synthetic).then(|| format!("{name}: expected {expected}, found {found}"))
     };
     let faults: Vec<String> = read.iter().enumerate().filter_map(fault).collect();
@@ -84,8 +85,8 @@ fn warning(
     let (what, remedy) = if is_synthetic {
         ("these files are not all different".to_owned(), "write the set again (`mlpgrid synth`)".to_owned())
     } else {
-        let what = format!("these are not the official files of {}", format.name());
-        (what, folder::restore(&directory.join(format.test_file()), format))
+        let what = format!("these are not the official files of {}", format.name);
+        (what, folder::restore(&directory.join(format.test_file), format))
     };
     Some(format!("{}: {what} ({}); {remedy}", directory.display(), faults.join(", ")))
 }
@@ -96,7 +97,7 @@ fn concatenate(mut parts: Vec<Images>) -> Images {
         return parts.remove(0);
     }
     let rows = parts.iter().map(|part| part.labels.len()).sum();
-    let mut all = Images { pixels: Vec::with_capacity(rows * PIXELS), labels: Vec::with_capacity(rows) };
+    let mut all = Images::with_capacity(rows, parts[0].inputs);
     for part in parts {
         all.pixels.extend_from_slice(&part.pixels);
         all.labels.extend_from_slice(&part.labels);

@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::Format;
+use clap::ValueEnum;
+
+use super::sets::Format;
 use crate::error::{Error, Result};
 
 impl Format {
@@ -13,8 +15,8 @@ impl Format {
     /// # Errors
     /// The directory may not be looked into.
     pub fn locate(self, directory: &Path) -> Result<PathBuf> {
-        let nested = directory.join(self.folder());
-        let is_nested = !is_there(&directory.join(self.test_file()))? && is_there(&nested)? && nested.is_dir();
+        let nested = directory.join(self.archive.folder);
+        let is_nested = !is_there(&directory.join(self.test_file))? && is_there(&nested)? && nested.is_dir();
         Ok(if is_nested { nested } else { directory.to_path_buf() })
     }
 
@@ -49,20 +51,20 @@ pub(super) fn check(folder: &Path, format: Format) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "no such directory",
         Err(error) => return Err(Error::io("look at it", folder)(error)),
     };
-    let expected = format!("a directory with the files of {} (binary version)", format.name());
+    let expected = format!("a directory with the files of {} (binary version)", format.name);
     let name = folder.file_name().unwrap_or_default();
     let is_archive = name.to_str().is_some_and(|name| name.ends_with(".gz") || name.ends_with(".tgz"));
     let directory = directory_of(folder);
     let (found, remedy) = match found {
-        "a file" if name == format.archive() => {
-            let unpack = format!("unpack it with `{} --dir {}`", fetch(format), directory.display());
+        "a file" if name == format.archive.name => {
+            let unpack = format!("unpack it with `{} --dir {}`", format.fetch, directory.display());
             ("an archive", format!("{unpack} (or tar xzf), then give that directory with --data"))
         }
         "a file" if is_archive => {
-            let unpack = format!("`{} --dir data --url {}`", fetch(format), folder.display());
+            let unpack = format!("`{} --dir data --url {}`", format.fetch, folder.display());
             (
                 "an archive",
-                format!("if it is {} by another name, unpack it with {unpack}, then --data data", format.archive()),
+                format!("if it is {} by another name, unpack it with {unpack}, then --data data", format.archive.name),
             )
         }
         "a file" if format.files().any(|file| name == file) => {
@@ -78,7 +80,7 @@ pub(super) fn check(folder: &Path, format: Format) -> Result<()> {
 
 /// The error of a data file that is not at `path`.
 pub(super) fn missing(path: &Path, format: Format) -> Error {
-    let expected = format!("one of the files of {} (binary version)", format.name());
+    let expected = format!("one of the files of {} (binary version)", format.name);
     match instead(path, format) {
         Some((instead, remedy)) => Error::content(path, expected, format!("no such file, but {instead}"), remedy),
         None => Error::content(path, expected, "no such file", replace(path, format)),
@@ -93,24 +95,7 @@ fn instead(path: &Path, format: Format) -> Option<(String, String)> {
     let mut names: Vec<String> = names.collect();
     names.sort(); // of several the same one every time
     let has = |name: &str| names.iter().any(|other| other == name);
-    let other = if format == Format::Cifar10 { Format::Cifar100 } else { Format::Cifar10 };
-    let other_flag = if other == Format::Cifar10 { "cifar10" } else { "cifar100" };
-    let in_python = [
-        "cifar-10-batches-py",
-        "cifar-10-python.tar.gz",
-        "data_batch_1",
-        "cifar-100-python",
-        "cifar-100-python.tar.gz",
-        "train",
-    ];
-    let in_matlab = [
-        "cifar-10-batches-mat",
-        "cifar-10-matlab.tar.gz",
-        "data_batch_1.mat",
-        "cifar-100-matlab",
-        "cifar-100-matlab.tar.gz",
-        "train.mat",
-    ];
+    let another_set = Format::value_variants().iter().find(|other| other.archive.folder != format.archive.folder);
     let another_version = |version: &str| {
         let remedy = format!("only the binary version is read: {}", restore(path, format));
         Some((format!("the {version} version of the data"), remedy))
@@ -124,23 +109,22 @@ fn instead(path: &Path, format: Format) -> Option<(String, String)> {
     if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(wanted)) {
         return Some((format!("`{name}`"), format!("rename it to `{wanted}`")));
     }
-    if has(format.archive()) {
-        let remedy = format!("unpack it with `{} --dir {}` (or tar xzf)", fetch(format), folder.display());
-        return Some((format!("`{}`", format.archive()), remedy));
+    if has(format.archive.name) {
+        let remedy = format!("unpack it with `{} --dir {}` (or tar xzf)", format.fetch, folder.display());
+        return Some((format!("`{}`", format.archive.name), remedy));
     }
-    if other.files().any(has) || has(other.folder()) {
+    if let Some(other) = another_set.filter(|other| other.files().any(has) || has(other.archive.folder)) {
         let remedy = format!(
-            "give the directory of {} with --data; to train on {}: --dataset {other_flag}, or `dataset` under [data]",
-            format.name(),
-            other.name()
+            "give the directory of {} with --data; to train on {}: --dataset {}, or `dataset` under [data]",
+            format.name, other.name, other.key
         );
-        return Some((format!("the files of {}", other.name()), remedy));
+        return Some((format!("the files of {}", other.name), remedy));
     }
-    if in_python.iter().any(|name| has(name)) {
-        return another_version("Python");
-    }
-    if in_matlab.iter().any(|name| has(name)) {
-        return another_version("Matlab");
+    let versions = Format::value_variants().iter().flat_map(|format| format.archive.other_versions);
+    for (version, names) in versions {
+        if names.iter().any(|name| has(name)) {
+            return another_version(version);
+        }
     }
     None
 }
@@ -153,20 +137,12 @@ pub(super) fn replace(path: &Path, format: Format) -> String {
 /// How to get the official files: `fetch` replaces the folder that the archive unpacks to, and leaves one of another name alone.
 pub(super) fn restore(path: &Path, format: Format) -> String {
     let folder = directory_of(path);
-    let fetch = fetch(format);
+    let fetch = format.fetch;
     let command = match folder.file_name() {
-        Some(name) if name == format.folder() => format!("`{fetch} --dir {}`", directory_of(&folder).display()),
+        Some(name) if name == format.archive.folder => format!("`{fetch} --dir {}`", directory_of(&folder).display()),
         _ => format!("`{fetch} --dir data`, then --data data"),
     };
     format!("restore the official files ({command})")
-}
-
-/// The command that gets a data set.
-fn fetch(format: Format) -> &'static str {
-    match format {
-        Format::Cifar10 => "mlpgrid fetch",
-        Format::Cifar100 | Format::Cifar100Coarse => "mlpgrid fetch --dataset cifar100",
-    }
 }
 
 /// The directory that `path` is in.

@@ -1,17 +1,15 @@
 //! Pixels: file formats, splits, minibatches, synthetic sets, downloads.
 
-pub mod cifar;
-pub mod contents;
 pub mod dataset;
 pub mod fetch;
 pub mod files;
 mod folder;
-pub mod format;
 mod map;
 pub mod minibatch;
 pub mod prepare;
-pub mod synthetic;
+pub mod sampler;
+pub mod sets;
 
 pub use dataset::{DataConfig, Dataset, Split};
 pub use files::Files;
-pub use format::Format;
+pub use sets::Format;

@@ -17,7 +17,7 @@ use super::cohort::Method;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
 use super::value::{Kind, Parameter, Value};
-use crate::data::minibatch::Sampling;
+use crate::data::sampler::Sampling;
 use crate::error::{Error, Result};
 use crate::numbers::{parse_number, parse_whole};
 use crate::random::{Generator, numpy};

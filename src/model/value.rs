@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use crate::data::minibatch::Sampling;
+use crate::data::sampler::Sampling;
 use crate::numbers;
 use crate::random::Generator;
 use crate::real::Precision;
@@ -146,7 +146,7 @@ one_of_several_words!(Sampling, Precision, Generator);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::cifar::Format;
+    use crate::data::Format;
 
     /// One spelling of a word in hashes, in files that serde writes, and on the command line.
     fn every_word_has_one_spelling<T: ValueEnum + serde::Serialize>(key: fn(&T) -> &'static str) {
@@ -161,7 +161,7 @@ mod tests {
         every_word_has_one_spelling::<Sampling>(|word| word.key());
         every_word_has_one_spelling::<Precision>(|word| word.key());
         every_word_has_one_spelling::<Generator>(|word| word.key());
-        every_word_has_one_spelling::<Format>(|word| word.key());
+        every_word_has_one_spelling::<Format>(|word| word.key);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The second half of the notebook: 1,000 iterations on CIFAR-10.
 
 use super::PenaltyGradient;
-use crate::data::minibatch::Sampler;
+use crate::data::sampler::Sampler;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::Result;
 use crate::model::{Hyperparameters, TwoLayerNet};

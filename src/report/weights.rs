@@ -1,7 +1,7 @@
 //! What the first layer looks for: the weights of every hidden unit as a small image.
 
 use super::picture::Picture;
-use crate::data::cifar::{PIXELS, SIDE};
+use crate::data::sets::Shape;
 use crate::tensors::Tensor;
 
 /// White pixels around every image, after enlargement.
@@ -9,26 +9,28 @@ const PADDING: usize = 3;
 /// A constant image has no range to scale; it is of this grey.
 const GREY: u8 = 128;
 
-/// W1 (D, H) as a grid of H images of 32 × 32 pixels, row by row, ⌈√H⌉ in a row. Each is scaled by itself: its smallest weight
+/// W1 (D, H) as a grid of H images of `shape`, row by row, ⌈√H⌉ in a row. Each is scaled by itself: its smallest weight
 /// is 0, its largest 255. Every pixel is enlarged to a square.
 ///
 /// # Panics
-/// The rows of W1 are not the pixels of a CIFAR image, or there are no units.
-pub fn grid(w1: &Tensor) -> Picture {
+/// The rows of W1 are not the pixels and channels of such an image, there are no units, or a pixel has other than 3 channels.
+pub fn grid(w1: &Tensor, shape: Shape) -> Picture {
     let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
-    assert_eq!(rows, PIXELS, "a row of W1 for every pixel and channel");
+    assert_eq!(rows, shape.inputs(), "a row of W1 for every pixel and channel");
+    assert_eq!(shape.channels, 3, "pixels are red, green and blue");
     let numbers = w1.to_f64();
     let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
     let times = enlargement(units);
-    let cell = SIDE * times + PADDING;
-    let mut picture = Picture::white(columns * cell + PADDING, units.div_ceil(columns) * cell + PADDING);
+    let (height, width) = (shape.rows * times, shape.columns * times);
+    let (down, across) = (height + PADDING, width + PADDING);
+    let mut picture = Picture::white(columns * across + PADDING, units.div_ceil(columns) * down + PADDING);
     for unit in 0..units {
         let weights: Vec<f64> = numbers.iter().skip(unit).step_by(units).copied().collect();
-        let (top, left) = (PADDING + unit / columns * cell, PADDING + unit % columns * cell);
+        let (top, left) = (PADDING + unit / columns * down, PADDING + unit % columns * across);
         let image = bytes(&weights);
-        for row in 0..SIDE * times {
-            for column in 0..SIDE * times {
-                let at = (row / times * SIDE + column / times) * 3;
+        for row in 0..height {
+            for column in 0..width {
+                let at = (row / times * shape.columns + column / times) * 3;
                 picture.set(top + row, left + column, [image[at], image[at + 1], image[at + 2]]);
             }
         }

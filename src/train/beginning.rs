@@ -1,7 +1,7 @@
 //! What trials begin with: weights and minibatches drawn for their seed.
 
 use super::engine::Task;
-use crate::data::minibatch::Sampler;
+use crate::data::sampler::Sampler;
 use crate::data::{Dataset, Split};
 use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use crate::random::numpy::RandomState;

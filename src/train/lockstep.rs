@@ -1,7 +1,8 @@
 //! A cohort with its minibatches and buffers: what one iteration needs, in training and in benches.
 
-use crate::data::minibatch::{Batch, Sampler};
+use crate::data::minibatch::Batch;
 use crate::data::prepare::Source;
+use crate::data::sampler::Sampler;
 use crate::model::cohort::{Cohort, Scratch, Step};
 use crate::model::wide::Wide;
 

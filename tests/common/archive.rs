@@ -7,8 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 use mlpgrid::data::Format;
-use mlpgrid::data::contents::Contents;
 use mlpgrid::data::fetch::Archive;
+use mlpgrid::data::sets::contents::Contents;
 use sha2::Sha256;
 
 pub const FOLDER: &str = "cifar-10-batches-bin";
@@ -28,7 +28,7 @@ pub fn entries() -> Vec<Entry> {
         (0..count).map(|_| next()).collect()
     };
     let format = Format::Cifar10;
-    let names = format.training_files().iter().chain([&"test_batch.bin", &"readme.html"]);
+    let names = format.training_files.iter().chain([&"test_batch.bin", &"readme.html"]);
     let records = |name| {
         let mut bytes = noise(ROWS * format.record_bytes());
         bytes.chunks_exact_mut(format.record_bytes()).for_each(|record| record[0] %= 10); // a label

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mlpgrid::data::synthetic::{self, Manifest};
+use mlpgrid::data::sets::synthetic::{self, Manifest};
 use serde_json::Value;
 use tempfile::TempDir;
 

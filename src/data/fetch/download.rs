@@ -12,7 +12,7 @@ use ureq::http::{HeaderMap, StatusCode, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Archive, Progress};
-use crate::data::contents::hex;
+use crate::data::sets::contents::hex;
 use crate::error::{Complaint, Error, Result};
 
 /// Bytes read at a time.

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::axis::Place;
 use super::parse::{refusal, typed};
 use crate::data::DataConfig;
-use crate::data::cifar::Format;
+use crate::data::Format;
 use crate::error::Result;
 use crate::model::value::{Kind, Value};
 
@@ -46,7 +46,7 @@ pub(super) fn texts(config: &DataConfig) -> [(&'static str, Option<String>); 5] 
 impl Field<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Self::Format(_) => Kind::Word(Format::value_variants().iter().map(|format| format.key()).collect()),
+            Self::Format(_) => Kind::Word(Format::value_variants().iter().map(|format| format.key).collect()),
             Self::Rows(_) => Kind::Whole,
             Self::Text(_) => Kind::Text,
         }
@@ -54,7 +54,7 @@ impl Field<'_> {
 
     fn text(&self) -> Option<String> {
         match self {
-            Self::Format(format) => Some(Value::Word(format.key()).to_string()),
+            Self::Format(format) => Some(Value::Word(format.key).to_string()),
             Self::Rows(rows) => rows.map(|rows| rows.to_string()),
             Self::Text(text) => text.as_ref().map(|text| Json::from(text.as_str()).to_string()),
         }
@@ -75,7 +75,7 @@ impl Field<'_> {
             },
             (Self::Format(format), value) => {
                 let word = typed(place, &kind, value)?;
-                let is_meant = |known: &&Format| word == Value::Word(known.key());
+                let is_meant = |known: &&Format| word == Value::Word(known.key);
                 Format::value_variants().iter().filter(is_meant).for_each(|known| **format = *known);
             }
         }

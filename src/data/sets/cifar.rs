@@ -1,4 +1,4 @@
-//! The binary formats of CIFAR-10 and CIFAR-100: memory-mapped, checked, decoded.
+//! CIFAR-10 and CIFAR-100: what is known of them, and their binary formats, memory-mapped, checked, decoded.
 //!
 //! A file is a run of records, a record one or two label bytes and 3072 pixel bytes: 1024 red, 1024 green, 1024 blue, each
 //! plane row by row. The notebook's order is (row, column, channel), so decoding interleaves the planes once, and nothing
@@ -10,21 +10,90 @@ use std::path::Path;
 use byteorder::ReadBytesExt;
 use sha2::{Digest, Sha256};
 
-pub use super::format::{Format, PIXELS, SIDE};
-use super::{folder, map};
+use super::{Archive, Description, Format, Shape};
+use crate::data::dataset::Images;
+use crate::data::{folder, map};
 use crate::error::{Complaint, Error, Result};
 use crate::files;
 
-const PLANE: usize = SIDE * SIDE;
+/// The shape of every image of CIFAR.
+pub const SHAPE: Shape = Shape { rows: 32, columns: 32, channels: 3 };
+/// Bytes of one image, the D of every formula.
+pub const PIXELS: usize = SHAPE.inputs();
+const PLANE: usize = SHAPE.rows * SHAPE.columns;
 
-/// Images and labels of one or more files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// (rows, D), row-major; each row (row, column, channel).
-    pub pixels: Vec<u8>,
-    /// (rows), each below the number of classes.
-    pub labels: Vec<u8>,
-}
+/// CIFAR-10.
+pub const CIFAR_10: Description = Description {
+    key: "cifar10",
+    fingerprint_key: "Cifar10",
+    name: "CIFAR-10",
+    shape: SHAPE,
+    classes: 10,
+    training_files: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
+    test_file: "test_batch.bin",
+    rows_per_training_file: 10_000,
+    rows_of_test_file: 10_000,
+    label_bytes: 1,
+    label_byte: 0,
+    archive: Archive {
+        name: "cifar-10-binary.tar.gz",
+        folder: "cifar-10-batches-bin",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        bytes: 170_052_171,
+        md5: "c32a1d4ab5d03f1284b67883e8d87530",
+        other_versions: &[
+            ("Python", ["cifar-10-batches-py", "cifar-10-python.tar.gz", "data_batch_1"]),
+            ("Matlab", ["cifar-10-batches-mat", "cifar-10-matlab.tar.gz", "data_batch_1.mat"]),
+        ],
+    },
+    digests: &[
+        ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+        ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+        ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+        ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+        ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+        ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    ],
+    fetch: "mlpgrid fetch",
+};
+
+/// CIFAR-100 with its fine labels. A record begins with the coarse label, then the fine one.
+pub const CIFAR_100: Description = Description {
+    key: "cifar100",
+    fingerprint_key: "Cifar100",
+    name: "CIFAR-100",
+    shape: SHAPE,
+    classes: 100,
+    training_files: &["train.bin"],
+    test_file: "test.bin",
+    rows_per_training_file: 50_000,
+    rows_of_test_file: 10_000,
+    label_bytes: 2,
+    label_byte: 1,
+    archive: Archive {
+        name: "cifar-100-binary.tar.gz",
+        folder: "cifar-100-binary",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        bytes: 168_513_733,
+        md5: "03b5dce01913d631647c71ecec9e9cb8",
+        other_versions: &[
+            ("Python", ["cifar-100-python", "cifar-100-python.tar.gz", "train"]),
+            ("Matlab", ["cifar-100-matlab", "cifar-100-matlab.tar.gz", "train.mat"]),
+        ],
+    },
+    digests: &[],
+    fetch: "mlpgrid fetch --dataset cifar100",
+};
+
+/// CIFAR-100 with its coarse labels.
+pub const CIFAR_100_COARSE: Description =
+    Description { key: "cifar100-coarse", fingerprint_key: "Cifar100Coarse", classes: 20, label_byte: 0, ..CIFAR_100 };
 
 /// Maps the file, checks its size and every label, decodes it, and drops the map. Returns the file's SHA-256 too.
 ///
@@ -60,22 +129,22 @@ pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32
 /// Decodes whole records.
 fn decode(bytes: &[u8], format: Format, path: &Path) -> Result<Images> {
     let (record, rows) = (format.record_bytes(), bytes.len() / format.record_bytes());
-    let mut images = Images { pixels: vec![0; rows * PIXELS], labels: Vec::with_capacity(rows) };
+    let mut images = Images { inputs: PIXELS, pixels: vec![0; rows * PIXELS], labels: Vec::with_capacity(rows) };
     for (row, (mut source, target)) in
         bytes.chunks_exact(record).zip(images.pixels.chunks_exact_mut(PIXELS)).enumerate()
     {
-        let mut label = read_label(&mut source, path)?;
-        if format == Format::Cifar100 {
-            label = read_label(&mut source, path)?;
+        for _ in 0..format.label_byte {
+            read_label(&mut source, path)?;
         }
-        if usize::from(label) >= format.classes() {
+        let label = read_label(&mut source, path)?;
+        if usize::from(label) >= format.classes {
             let place = format!("{}: record {row} (byte {})", path.display(), row * record);
-            let expected = format!("a label from 0 to {}", format.classes() - 1);
+            let expected = format!("a label from 0 to {}", format.classes - 1);
             let remedy = folder::replace(path, format);
             return Err(Error::Content(Complaint::new(place, expected, label.to_string(), remedy)));
         }
         images.labels.push(label);
-        let planes = &bytes[row * record + format.label_bytes()..(row + 1) * record];
+        let planes = &bytes[row * record + format.label_bytes..(row + 1) * record];
         let (red, rest) = planes.split_at(PLANE);
         let (green, blue) = rest.split_at(PLANE);
         for ((pixel, &r), (&g, &b)) in target.chunks_exact_mut(3).zip(red).zip(green.iter().zip(blue)) {

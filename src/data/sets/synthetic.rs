@@ -13,7 +13,8 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cifar::{Format, PIXELS};
+use super::Format;
+use super::cifar::PIXELS;
 use crate::error::{Complaint, Error, Result};
 use crate::files;
 use crate::random::{self, Purpose};
@@ -79,13 +80,13 @@ pub fn write(directory: &Path, manifest: &Manifest) -> Result<()> {
         )));
     }
     fs::create_dir_all(directory).map_err(Error::io("create the directory", directory))?;
-    let patterns = patterns(manifest.seed, format.classes());
-    let names = format.training_files().iter().chain([&"test_batch.bin"]);
+    let patterns = patterns(manifest.seed, format.classes);
+    let names = format.training_files.iter().chain([&"test_batch.bin"]);
     let files: Vec<(usize, &str)> = names.copied().enumerate().collect();
     files
         .into_par_iter()
         .try_for_each(|(index, name)| replace(&directory.join(name), &records(&patterns, manifest, index as u64)))?;
-    let names: String = (0..format.classes()).map(|class| format!("pattern {class}\n")).collect();
+    let names: String = (0..format.classes).map(|class| format!("pattern {class}\n")).collect();
     replace(&directory.join("batches.meta.txt"), names.as_bytes())?;
     let text = serde_json::to_string(manifest).unwrap_or_default() + "\n";
     replace(&directory.join(MANIFEST), text.as_bytes())

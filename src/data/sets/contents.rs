@@ -7,17 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::format::Format;
-
-/// SHA-256 of the files of CIFAR-10, as the archive with the published MD5 holds them.
-const CIFAR_10: [(&str, &str); 6] = [
-    ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
-    ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
-    ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
-    ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
-    ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
-    ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
-];
+use super::Format;
 
 /// How to know files of the right size by their contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +21,9 @@ pub enum Contents {
 impl Contents {
     /// Those of the official files.
     pub fn official(format: Format) -> Self {
-        match format {
-            Format::Cifar10 => {
-                Self::Digests(CIFAR_10.iter().map(|&(name, digest)| (name, digest.to_owned())).collect())
-            }
-            Format::Cifar100 | Format::Cifar100Coarse => Self::Balanced,
+        match format.digests {
+            [] => Self::Balanced,
+            digests => Self::Digests(digests.iter().map(|&(name, digest)| (name, digest.to_owned())).collect()),
         }
     }
 
@@ -63,7 +51,7 @@ impl Contents {
 }
 
 /// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
         text
@@ -80,7 +68,7 @@ mod tests {
     use super::*;
 
     fn digest(name: &str) -> Vec<u8> {
-        let (_, text) = CIFAR_10.iter().find(|(other, _)| *other == name).expect("a known file");
+        let (_, text) = Format::Cifar10.digests.iter().find(|(other, _)| *other == name).expect("a known file");
         (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two digits")).collect()
     }
 

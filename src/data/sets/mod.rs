@@ -1,0 +1,132 @@
+//! The data sets, a row of [`SETS`] each: names, files, shape, classes, archive. Nothing else in the program asks which set it has.
+
+pub mod cifar;
+pub mod contents;
+pub mod synthetic;
+
+use std::ops::Deref;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Which data set, and which of its labels: a row of [`SETS`], whose fields it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// CIFAR-10: 10 classes
+    #[default]
+    Cifar10,
+    /// CIFAR-100 with its 100 fine labels
+    Cifar100,
+    /// CIFAR-100 with its 20 coarse labels
+    #[value(name = "cifar100-coarse")]
+    #[serde(rename = "cifar100-coarse")]
+    Cifar100Coarse,
+}
+
+/// The data sets, in the order of [`Format`].
+const SETS: [Description; 3] = [cifar::CIFAR_10, cifar::CIFAR_100, cifar::CIFAR_100_COARSE];
+
+impl Deref for Format {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &SETS[*self as usize]
+    }
+}
+
+/// What is known of a data set before its files are read.
+#[derive(Debug)]
+pub struct Description {
+    /// Its name in files and flags.
+    pub key: &'static str,
+    /// What fingerprints of data are hashes of: changing one changes the identity of every trial on such data.
+    pub fingerprint_key: &'static str,
+    /// Its name in text.
+    pub name: &'static str,
+    /// The images' shape.
+    pub shape: Shape,
+    /// Number of classes, C.
+    pub classes: usize,
+    /// Files of the training images, in order.
+    pub training_files: &'static [&'static str],
+    /// File of the test images.
+    pub test_file: &'static str,
+    /// Images in each official training file.
+    pub rows_per_training_file: usize,
+    /// Images in the official test file.
+    pub rows_of_test_file: usize,
+    /// Label bytes of a record.
+    pub label_bytes: usize,
+    /// Which of them is the label.
+    pub label_byte: usize,
+    /// The official archive.
+    pub archive: Archive,
+    /// File names and SHA-256 of the official files; empty where they are known by the balance of their labels instead.
+    pub digests: &'static [(&'static str, &'static str)],
+    /// The command that gets it.
+    pub fetch: &'static str,
+}
+
+/// An official archive.
+#[derive(Debug)]
+pub struct Archive {
+    /// Its file name.
+    pub name: &'static str,
+    /// The folder that it unpacks to.
+    pub folder: &'static str,
+    /// Where it is.
+    pub url: &'static str,
+    /// Its size.
+    pub bytes: u64,
+    /// Its MD5, in lower-case hexadecimal digits.
+    pub md5: &'static str,
+    /// Names of what holds the same images for Python and for Matlab, which are not read.
+    pub other_versions: &'static [(&'static str, [&'static str; 3])],
+}
+
+/// The shape of an image: its numbers lie in the order (row, column, channel).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows of pixels.
+    pub rows: usize,
+    /// Columns of pixels.
+    pub columns: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// D, the numbers of an image.
+    pub const fn inputs(self) -> usize {
+        self.rows * self.columns * self.channels
+    }
+}
+
+impl Description {
+    /// All data files: those of the training images, in order, then that of the test images.
+    pub fn files(&self) -> impl Iterator<Item = &'static str> {
+        self.training_files.iter().copied().chain([self.test_file])
+    }
+
+    /// Bytes of a record.
+    pub fn record_bytes(&self) -> usize {
+        self.label_bytes + self.shape.inputs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_its_own_row() {
+        for format in Format::value_variants() {
+            let value = format.to_possible_value().expect("no format is hidden");
+            assert_eq!(value.get_name(), format.key);
+            assert_eq!(serde_json::to_string(format).expect("a name"), format!("\"{}\"", format.key));
+            assert_eq!(format!("{format:?}"), format.fingerprint_key);
+        }
+        assert_eq!(Format::value_variants().len(), SETS.len());
+    }
+}
