@@ -3,19 +3,20 @@
 use divan::{Bencher, black_box};
 use mlpgrid::blas;
 use mlpgrid::blas::lanes::Lanes;
-use mlpgrid::data::dataset::Rows;
+use mlpgrid::data::images::Rows;
 use mlpgrid::data::minibatch::{Batch, Minibatch};
 use mlpgrid::data::prepare::Source;
 use mlpgrid::data::sampler::{Sampler, Sampling};
 use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::cohort::{Cohort, Step};
 use mlpgrid::model::head::{Head, UnitRows, softmax_loss};
+use mlpgrid::model::optimizer::Method;
 use mlpgrid::model::optimizer::{Factors, Rule};
 use mlpgrid::model::wide::Wide;
 use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
-use mlpgrid::train::engine::shape;
+use mlpgrid::train::evaluation::shape;
 use ndarray::Array2;
 use ndarray::linalg::general_mat_mul;
 

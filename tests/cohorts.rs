@@ -9,7 +9,8 @@ use mlpgrid::blas;
 use mlpgrid::data::minibatch::{Batch, Minibatch};
 use mlpgrid::data::sampler::{Sampler, Sampling};
 use mlpgrid::data::{DataConfig, Dataset, Split};
-use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::cohort::{Cohort, Step};
+use mlpgrid::model::optimizer::Method;
 use mlpgrid::model::optimizer::Rule;
 use mlpgrid::model::wide::Wide;
 use mlpgrid::model::wide::blas::Blas;
@@ -17,7 +18,7 @@ use mlpgrid::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};
 use mlpgrid::random::{self, Purpose};
 use mlpgrid::real::{Precision, Real};
 use mlpgrid::tensors::Parts;
-use mlpgrid::train::engine::shape;
+use mlpgrid::train::evaluation::shape;
 use mlpgrid::train::observer::Collect;
 use mlpgrid::train::{Detail, Ended, Origin, Outcome, Task, engine};
 

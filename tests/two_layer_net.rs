@@ -3,7 +3,8 @@
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Method, Step};
+use mlpgrid::model::cohort::{Cohort, Step};
+use mlpgrid::model::optimizer::Method;
 use mlpgrid::model::optimizer::Rule;
 use mlpgrid::model::schedule::{Moment, Schedule};
 use mlpgrid::model::wide::blas::Blas;

@@ -18,10 +18,11 @@ use rustix::fs::{FlockOperation, flock};
 use self::download::Part;
 pub use self::download::Patience;
 use self::source::Source;
+use super::files::read_file;
 use super::folder::is_there;
+use super::sets::Format;
 use super::sets::contents::Contents;
 use super::sets::synthetic::MANIFEST;
-use super::sets::{Format, cifar};
 use crate::error::{Complaint, Error, Result};
 use crate::files::{create_output_directory, open_regular, sync_directory};
 
@@ -85,7 +86,7 @@ impl Archive {
     }
 
     fn fault_of_contents(&self, folder: &Path, name: &'static str, rows: usize) -> Option<Fault> {
-        let (expected, found) = match cifar::read(&folder.join(name), self.format, rows) {
+        let (expected, found) = match read_file(&folder.join(name), self.format, rows) {
             Ok((images, digest)) => self.contents.fault(name, &digest, &images.labels, self.format.classes)?,
             Err(Error::Content(Complaint { expected, found, .. })) => (expected, found),
             Err(error) => ("a readable file".to_owned(), error.to_string()),

@@ -1,16 +1,18 @@
 //! The files of a data set, read and looked at as a whole.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::dataset::Images;
-use super::folder;
+use super::images::Images;
+use super::sets::Format;
 use super::sets::contents::Contents;
 use super::sets::synthetic::Manifest;
-use super::sets::{Format, cifar};
-use crate::error::Result;
+use super::{folder, map};
+use crate::error::{Complaint, Error, Result};
+use crate::files;
 
 /// The images of a directory's files, before they are split.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ impl Files {
     /// Reads the files in `directory` (or in the official archive's folder inside it).
     ///
     /// # Errors
-    /// A file is missing, damaged or unreadable ([`cifar::read`]).
+    /// A file is missing, damaged or unreadable ([`read_file`]).
     pub fn read(directory: &Path, format: Format) -> Result<Self> {
         let directory = format.locate(directory)?;
         folder::check(&directory, format)?;
@@ -47,7 +49,7 @@ impl Files {
         let test = (format.test_file, rows_of(format.rows_of_test_file));
         let files = format.training_files.iter().map(|&file| (file, rows_of(format.rows_per_training_file)));
         let files: Vec<_> = files.chain([test]).collect();
-        let read = |&(file, rows): &(&str, usize)| cifar::read(&directory.join(file), format, rows);
+        let read = |&(file, rows): &(&str, usize)| read_file(&directory.join(file), format, rows);
         // All are read before the first error is told: of several faulty files it is the same one every time.
         let parts: Vec<Result<_>> = files.par_iter().map(read).collect();
         let mut parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
@@ -60,6 +62,42 @@ impl Files {
         let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
         Ok(Self { training, test, digest, format, directory, is_synthetic, warning })
     }
+}
+
+/// Maps the file, checks its size and every label, decodes it, and drops the map. Returns the file's SHA-256 too.
+///
+/// The map lives only as long as this call, so that what happens to the file later does not matter.
+///
+/// # Errors
+/// The file is missing, unreadable or no regular file, is not exactly `rows` records long, or holds a label that its format does not
+/// have.
+pub fn read_file(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32])> {
+    let file = match files::open_regular(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(folder::missing(path, format));
+        }
+        other => other?,
+    };
+    let metadata = file.metadata().map_err(Error::io("read its size", path))?;
+    let (record, expected_bytes) = (format.record_bytes(), rows * format.record_bytes());
+    if metadata.len() != expected_bytes as u64 {
+        let bytes = metadata.len() as usize;
+        let found = match (bytes, bytes % record) {
+            (0, _) => "an empty file".to_owned(),
+            (_, 0) => format!("{bytes} bytes ({} records)", bytes / record),
+            (_, rest) => format!("{bytes} bytes ({} records and {rest} bytes)", bytes / record),
+        };
+        let expected = format!("{expected_bytes} bytes ({rows} records of {record})");
+        return Err(Error::content(path, expected, found, folder::replace(path, format)));
+    }
+    map::read(&file, path, &folder::replace(path, format), |bytes| {
+        let images = (format.decode)(bytes, &format).map_err(|bad| {
+            let place = format!("{}: record {} (byte {})", path.display(), bad.number, bad.number * record);
+            let expected = format!("a label from 0 to {}", format.classes - 1);
+            Error::Content(Complaint::new(place, expected, bad.found, folder::replace(path, format)))
+        })?;
+        Ok((images, Sha256::digest(bytes).into()))
+    })
 }
 
 /// What makes files others than the official ones, in one line. Of synthetic ones only that two are the same: then rows that a
@@ -103,4 +141,20 @@ fn concatenate(mut parts: Vec<Images>) -> Images {
         all.labels.extend_from_slice(&part.labels);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_out_of_range_names_its_record_and_byte() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let record = |label: u8| [vec![label], vec![0; 3072]].concat();
+        std::fs::write(file.path(), [record(9), record(10)].concat()).unwrap();
+        let error = read_file(file.path(), Format::Cifar10, 2).expect_err("label 10").to_string();
+        let expected =
+            format!("{}: record 1 (byte 3073): expected a label from 0 to 9, found 10", file.path().display());
+        assert!(error.starts_with(&expected), "{error}");
+    }
 }

@@ -95,7 +95,7 @@ fn decode<T: Real>(target: &mut [T], source: &[u8], mean: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::dataset::Rows;
+    use crate::data::images::Rows;
 
     #[test]
     fn gather_brings_rows_and_labels_and_subtracts_the_mean() {

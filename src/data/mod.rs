@@ -4,6 +4,7 @@ pub mod dataset;
 pub mod fetch;
 pub mod files;
 mod folder;
+pub mod images;
 mod map;
 pub mod minibatch;
 pub mod prepare;

@@ -21,22 +21,13 @@
 //! lane that it has alone ([`Lanes`]), and what is per member is computed by itself.
 
 use super::head::{Head, UnitRows, softmax_loss};
-use super::optimizer::{Factors, Rule, Scalars};
+use super::optimizer::{Factors, Method, Scalars};
 use super::two_layer_net::{TwoLayerNet, largest};
 use super::wide::Wide;
 use crate::blas::lanes::Lanes;
 use crate::data::minibatch::Batch;
 use crate::real::Real;
 use crate::tensors::Parts;
-
-/// How a member is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Method {
-    /// The update rule, the same kind for all members of a cohort.
-    pub rule: Rule,
-    /// λ.
-    pub l2: f64,
-}
 
 /// What a member does in one iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -13,7 +13,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::cohort::Method;
+use super::optimizer::Method;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
 use super::value::{Kind, Parameter, Value};

@@ -8,6 +8,15 @@
 use crate::real::Real;
 use crate::tensors::Parts;
 
+/// How a network is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Method {
+    /// The update rule, the same kind for all members of a cohort.
+    pub rule: Rule,
+    /// λ.
+    pub l2: f64,
+}
+
 /// σ is folded into the weights when it falls below this: far above where f32 loses digits, rare enough to cost nothing.
 const SMALLEST_FACTOR: f64 = 1e-3;
 

@@ -1,6 +1,6 @@
 //! What trials begin with: weights and minibatches drawn for their seed.
 
-use super::engine::Task;
+use super::task::Task;
 use crate::data::sampler::Sampler;
 use crate::data::{Dataset, Split};
 use crate::model::{CheckedHyperparameters, Hyperparameters, TwoLayerNet};

@@ -2,50 +2,17 @@
 
 use std::marker::PhantomData;
 
-use super::evaluation::{self, EVALUATION_ROWS};
-use super::observer::{Detail, Observer, State};
+use super::evaluation::{self, EVALUATION_ROWS, shape};
+use super::observer::{Detail, Observer};
+use super::task::{Origin, Task};
 use super::training::Training;
-use crate::blas::lanes::Shape;
 use crate::data::Dataset;
-use crate::data::dataset::Rows;
+use crate::data::images::Rows;
 use crate::data::prepare::Fitted;
-use crate::data::sampler::Sampler;
+use crate::model::Hyperparameters;
 use crate::model::wide::{Wide, blas::Blas};
-use crate::model::{CheckedHyperparameters, Hyperparameters};
 use crate::real::Precision;
 use crate::tensors::Parts;
-
-/// A trial to train.
-#[derive(Clone, Copy, Debug)]
-pub struct Task<'a> {
-    /// Its configuration.
-    pub hyperparameters: &'a CheckedHyperparameters,
-    /// Iterations after which it ends: its own, which stay the horizon of its schedule, or fewer.
-    pub until: usize,
-}
-
-impl<'a> Task<'a> {
-    /// To its last iteration.
-    pub fn whole(hyperparameters: &'a CheckedHyperparameters) -> Self {
-        Self { hyperparameters, until: hyperparameters.iterations }
-    }
-}
-
-/// Where a cohort begins.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// At first weights and minibatches drawn as the trials' seeds say.
-    Seed,
-    /// At these networks, one a task, and this stream of minibatches.
-    Given {
-        /// `W1`, `b1`, `W2`, `b2` of each.
-        networks: Vec<Parts>,
-        /// Draws the rows of every minibatch.
-        sampler: Sampler,
-    },
-    /// Where a state stands; its members are among the tasks.
-    Resumed(State),
-}
 
 /// What a cohort costs, for planning: a function of a trial's cohort key, the inputs and the update rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,11 +81,6 @@ pub fn fit(hyperparameters: &Hyperparameters, inputs: usize) -> Fit {
     engine(hyperparameters.precision).fit(hyperparameters, inputs)
 }
 
-/// Floating-point operations of an iteration of a trial: 4·B·D·H, the two products with D.
-pub fn work_of_iteration(trial: &Hyperparameters, inputs: usize) -> f64 {
-    4.0 * trial.batch_size as f64 * inputs as f64 * trial.hidden as f64
-}
-
 /// The engine whose first layers are `W`.
 struct Arithmetic<W>(PhantomData<fn() -> W>);
 
@@ -155,9 +117,4 @@ impl<W: Wide> Engine for Arithmetic<W> {
     fn accuracy(&self, network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String> {
         evaluation::accuracy::<W>(network, fitted, batch_size, rows)
     }
-}
-
-/// The shapes of the products that hidden units take part in.
-pub fn shape(inputs: usize, batch_size: usize) -> Shape {
-    Shape { batch_rows: batch_size, evaluation_rows: EVALUATION_ROWS, inputs }
 }

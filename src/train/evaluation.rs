@@ -1,17 +1,23 @@
 //! Accuracy of the members of a cohort.
 
-use super::engine::shape;
 use crate::blas::lanes::Lanes;
-use crate::data::dataset::Rows;
+use crate::blas::lanes::Shape;
+use crate::data::images::Rows;
 use crate::data::minibatch::Batch;
 use crate::data::prepare::{Fitted, Source};
 use crate::model::TwoLayerNet;
-use crate::model::cohort::{Cohort, Method, Scratch};
+use crate::model::cohort::{Cohort, Scratch};
+use crate::model::optimizer::Method;
 use crate::model::wide::Wide;
 use crate::tensors::Parts;
 
 /// Rows of a minibatch at evaluation. The number of rows in a product shows in the last bits, so it is one number everywhere.
 pub const EVALUATION_ROWS: usize = 250;
+
+/// The shapes of the products that hidden units take part in.
+pub fn shape(inputs: usize, batch_size: usize) -> Shape {
+    Shape { batch_rows: batch_size, evaluation_rows: EVALUATION_ROWS, inputs }
+}
 
 /// Buffers for measuring accuracy, allocated once.
 pub struct Evaluation<W: Wide> {

@@ -8,8 +8,10 @@ pub mod lockstep;
 pub mod observer;
 pub mod outcome;
 pub mod pace;
+mod task;
 mod training;
 
-pub use self::engine::{Engine, Fit, Origin, Task, engine, fit, work_of_iteration};
+pub use self::engine::{Engine, Fit, engine, fit};
 pub use self::observer::{Detail, Ended, MemberState, Next, Observer, State};
 pub use self::outcome::{EpochPoint, LossPoint, Outcome, SoFar, Status};
+pub use self::task::{Origin, Task, work_of_iteration};

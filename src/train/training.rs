@@ -6,11 +6,11 @@
 use std::time::Instant;
 
 use super::beginning::draw;
-use super::engine::{Origin, Task, shape, work_of_iteration};
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, shape};
 use super::lockstep::Lockstep;
 use super::observer::{Detail, Ended, MemberState, Next, Observer, State};
 use super::outcome::{EpochPoint, LossPoint, Outcome, SoFar};
+use super::task::{Origin, Task, work_of_iteration};
 use crate::blas::lanes::Lanes;
 use crate::data::prepare::Prepared;
 use crate::data::{Dataset, Split};

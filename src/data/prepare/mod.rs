@@ -2,7 +2,7 @@
 //!
 //! Nothing else knows the mean image: data sets have a [`Fitted`] preparation, minibatches are gathered from a [`Source`].
 
-use super::dataset::Rows;
+use super::images::Rows;
 use crate::real::Real;
 use crate::tensors::Parts;
 

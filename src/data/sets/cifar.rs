@@ -1,20 +1,13 @@
-//! CIFAR-10 and CIFAR-100: what is known of them, and their binary formats, memory-mapped, checked, decoded.
+//! CIFAR-10 and CIFAR-100: what is known of them, and how their records are decoded.
 //!
 //! A file is a run of records, a record one or two label bytes and 3072 pixel bytes: 1024 red, 1024 green, 1024 blue, each
 //! plane row by row. The notebook's order is (row, column, channel), so decoding interleaves the planes once, and nothing
 //! later has to. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use std::io;
-use std::path::Path;
-
 use byteorder::ReadBytesExt;
-use sha2::{Digest, Sha256};
 
-use super::{Archive, Description, Format, Shape};
-use crate::data::dataset::Images;
-use crate::data::{folder, map};
-use crate::error::{Complaint, Error, Result};
-use crate::files;
+use super::{Archive, BadRecord, Description, Shape};
+use crate::data::images::Images;
 
 /// The shape of every image of CIFAR.
 pub const SHAPE: Shape = Shape { rows: 32, columns: 32, channels: 3 };
@@ -60,6 +53,7 @@ pub const CIFAR_10: Description = Description {
         ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
         ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
     ],
+    decode,
     fetch: "mlpgrid fetch",
 };
 
@@ -88,6 +82,7 @@ pub const CIFAR_100: Description = Description {
         ],
     },
     digests: &[],
+    decode,
     fetch: "mlpgrid fetch --dataset cifar100",
 };
 
@@ -95,67 +90,30 @@ pub const CIFAR_100: Description = Description {
 pub const CIFAR_100_COARSE: Description =
     Description { key: "cifar100-coarse", fingerprint_key: "Cifar100Coarse", classes: 20, label_byte: 0, ..CIFAR_100 };
 
-/// Maps the file, checks its size and every label, decodes it, and drops the map. Returns the file's SHA-256 too.
-///
-/// The map lives only as long as this call, so that what happens to the file later does not matter.
-///
-/// # Errors
-/// The file is missing, unreadable or no regular file, is not exactly `rows` records long, or holds a label that its format does not
-/// have.
-pub fn read(path: &Path, format: Format, rows: usize) -> Result<(Images, [u8; 32])> {
-    let file = match files::open_regular(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(folder::missing(path, format));
-        }
-        other => other?,
-    };
-    let metadata = file.metadata().map_err(Error::io("read its size", path))?;
-    let (record, expected_bytes) = (format.record_bytes(), rows * format.record_bytes());
-    if metadata.len() != expected_bytes as u64 {
-        let bytes = metadata.len() as usize;
-        let found = match (bytes, bytes % record) {
-            (0, _) => "an empty file".to_owned(),
-            (_, 0) => format!("{bytes} bytes ({} records)", bytes / record),
-            (_, rest) => format!("{bytes} bytes ({} records and {rest} bytes)", bytes / record),
-        };
-        let expected = format!("{expected_bytes} bytes ({rows} records of {record})");
-        return Err(Error::content(path, expected, found, folder::replace(path, format)));
-    }
-    map::read(&file, path, &folder::replace(path, format), |bytes| {
-        Ok((decode(bytes, format, path)?, Sha256::digest(bytes).into()))
-    })
-}
-
 /// Decodes whole records.
-fn decode(bytes: &[u8], format: Format, path: &Path) -> Result<Images> {
-    let (record, rows) = (format.record_bytes(), bytes.len() / format.record_bytes());
+fn decode(bytes: &[u8], set: &Description) -> Result<Images, BadRecord> {
+    let (record, rows) = (set.record_bytes(), bytes.len() / set.record_bytes());
     let mut images = Images { inputs: PIXELS, pixels: vec![0; rows * PIXELS], labels: Vec::with_capacity(rows) };
-    for (row, (mut source, target)) in
-        bytes.chunks_exact(record).zip(images.pixels.chunks_exact_mut(PIXELS)).enumerate()
-    {
-        for _ in 0..format.label_byte {
-            read_label(&mut source, path)?;
+    let places = bytes.chunks_exact(record).zip(images.pixels.chunks_exact_mut(PIXELS));
+    for (number, (mut source, target)) in places.enumerate() {
+        let mut label = 0;
+        for at in 0..set.label_bytes {
+            let byte = source.read_u8().map_err(|error| BadRecord { number, found: error.to_string() })?;
+            if at == set.label_byte {
+                label = byte;
+            }
         }
-        let label = read_label(&mut source, path)?;
-        if usize::from(label) >= format.classes {
-            let place = format!("{}: record {row} (byte {})", path.display(), row * record);
-            let expected = format!("a label from 0 to {}", format.classes - 1);
-            let remedy = folder::replace(path, format);
-            return Err(Error::Content(Complaint::new(place, expected, label.to_string(), remedy)));
+        if usize::from(label) >= set.classes {
+            return Err(BadRecord { number, found: label.to_string() });
         }
         images.labels.push(label);
-        let planes = &bytes[row * record + format.label_bytes..(row + 1) * record];
-        let (red, rest) = planes.split_at(PLANE);
+        let (red, rest) = source.split_at(PLANE);
         let (green, blue) = rest.split_at(PLANE);
         for ((pixel, &r), (&g, &b)) in target.chunks_exact_mut(3).zip(red).zip(green.iter().zip(blue)) {
             pixel.copy_from_slice(&[r, g, b]);
         }
     }
     Ok(images)
-}
-
-fn read_label(source: &mut &[u8], path: &Path) -> Result<u8> {
-    source.read_u8().map_err(Error::io("read a label", path))
 }
 
 #[cfg(test)]
@@ -169,7 +127,7 @@ mod tests {
 
     #[test]
     fn planes_become_row_column_channel() {
-        let images = decode(&records(&[&[3]]), Format::Cifar10, Path::new("x")).expect("decodes");
+        let images = decode(&records(&[&[3]]), &CIFAR_10).expect("decodes");
         assert_eq!(images.labels, [3]);
         let at = |row: usize, column: usize, channel: usize| images.pixels[(row * 32 + column) * 3 + channel];
         let byte = |channel: usize, row: usize, column: usize| ((channel * 1024 + row * 32 + column) / 12) as u8;
@@ -181,14 +139,26 @@ mod tests {
     #[test]
     fn cifar_100_takes_the_label_that_was_asked_for() {
         let bytes = records(&[&[19, 99], &[0, 7]]);
-        let path = Path::new("x");
-        assert_eq!(decode(&bytes, Format::Cifar100, path).expect("fine").labels, [99, 7]);
-        assert_eq!(decode(&bytes, Format::Cifar100Coarse, path).expect("coarse").labels, [19, 0]);
+        assert_eq!(decode(&bytes, &CIFAR_100).expect("fine").labels, [99, 7]);
+        assert_eq!(decode(&bytes, &CIFAR_100_COARSE).expect("coarse").labels, [19, 0]);
     }
 
     #[test]
-    fn a_label_out_of_range_names_its_record_and_byte() {
-        let error = decode(&records(&[&[9], &[10]]), Format::Cifar10, Path::new("x.bin")).expect_err("label 10");
-        assert!(error.to_string().starts_with("x.bin: record 1 (byte 3073): expected a label from 0 to 9, found 10"));
+    fn a_label_out_of_range_is_reported_with_its_record() {
+        let bad = decode(&records(&[&[9], &[10]]), &CIFAR_10).expect_err("label 10");
+        assert_eq!(bad, BadRecord { number: 1, found: "10".to_owned() });
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 50, ..Default::default() })]
+        #[test]
+        fn any_bytes_are_images_or_an_error(bytes in proptest::collection::vec(0_u8..25, 0..3 * 3074)) {
+            for set in [&CIFAR_10, &CIFAR_100, &CIFAR_100_COARSE] {
+                if let Ok(images) = decode(&bytes, set) {
+                    proptest::prop_assert_eq!(images.labels.len(), bytes.len() / set.record_bytes());
+                    proptest::prop_assert!(images.labels.iter().all(|&label| usize::from(label) < set.classes));
+                }
+            }
+        }
     }
 }

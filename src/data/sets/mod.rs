@@ -9,6 +9,8 @@ use std::ops::Deref;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::images::Images;
+
 /// Which data set, and which of its labels: a row of [`SETS`], whose fields it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -64,8 +66,19 @@ pub struct Description {
     pub archive: Archive,
     /// File names and SHA-256 of the official files; empty where they are known by the balance of their labels instead.
     pub digests: &'static [(&'static str, &'static str)],
+    /// Decodes whole records of it.
+    pub decode: fn(&[u8], &Description) -> Result<Images, BadRecord>,
     /// The command that gets it.
     pub fetch: &'static str,
+}
+
+/// A record that cannot be decoded: its label is none of the set's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// Its number in the file, from 0.
+    pub number: usize,
+    /// The label that was found.
+    pub found: String,
 }
 
 /// An official archive.
