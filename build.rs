@@ -1,5 +1,5 @@
 //! Records what this build was made of (git revision, compiler) and makes sure that OpenBLAS can be linked,
-//! before the linker says so in its own words.
+//! before the linker fails with a message of its own.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -39,14 +39,14 @@ fn record_git_revision() {
     println!("cargo::rerun-if-changed=src");
 }
 
-/// `MLPGRID_RUSTC`: what `rustc --version` says.
+/// `MLPGRID_RUSTC`: what `rustc --version` prints.
 fn record_rustc_version() {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = first_line(Command::new(rustc).arg("--version")).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=MLPGRID_RUSTC={version}");
 }
 
-/// Links a program of three lines with OpenBLAS, and says what to install where that fails.
+/// Links a program of three lines with OpenBLAS, and prints what to install where that fails.
 fn probe_openblas() {
     println!("cargo::rerun-if-env-changed=LIBRARY_PATH");
     let Some(folder) = env::var_os("OUT_DIR").map(PathBuf::from) else { return };

@@ -39,7 +39,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Any error of this program. [`Error::exit_code`] says how the process ends.
+/// Any error of this program. [`Error::exit_code`] is how the process ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What the user typed or wrote into a sweep file cannot be used.
@@ -55,7 +55,7 @@ pub enum Error {
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
     /// The network or the server at the other end failed.

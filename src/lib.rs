@@ -1,26 +1,32 @@
 //! Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix
 //! multiply.
 //!
-//! The rooms, in the order in which data flows; a module uses only those above it:
+//! A sweep file becomes trials, and trials that see the same minibatches become cohorts, which train in lockstep over one wide matrix:
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`error`] | what can go wrong, in words that say what to do |
-//! | [`machine`] | what the system reports of name, cores, caches, memory and processes |
-//! | [`files`] | files that survive a crash |
-//! | [`numbers`] | how numbers are read and written |
-//! | [`blas`] | all that knows OpenBLAS |
-//! | [`limits`] | threads and address space, foreseen |
-//! | [`random`] | the named, seeded streams behind every draw |
-//! | [`real`], [`tensors`] | f32 and f64; named numbers of either |
-//! | [`data`] | pixels: formats, splits, minibatches, synthetic sets, downloads |
-//! | [`model`] | mathematics, and models in and out of files |
-//! | [`train`] | one cohort from its first iteration to its last |
-//! | [`sweep`] | many trials: search space, workers, results that survive |
-//! | [`report`] | what people look at |
-//! | [`mod@bench`] | throughput against the machine's own matrix multiply |
-//! | [`replay`] | the cs231n notebook, digit for digit |
-//! | [`cli`] | one file a command |
+//! ```
+//! use mlpgrid::data::sets::synthetic::{self, Manifest};
+//! use mlpgrid::data::{DataConfig, Dataset};
+//! use mlpgrid::sweep::plan::{Limits, plan};
+//! use mlpgrid::sweep::space::Space;
+//!
+//! let folder = tempfile::tempdir()?;
+//! synthetic::write(folder.path(), &Manifest { rows_per_file: 100, seed: 1 })?;
+//! let data = Dataset::load(folder.path(), &DataConfig::default())?;
+//!
+//! let text = "[fixed]\nhidden = 50\n[grid]\nlearning_rate = [1e-4, 3e-4, 1e-3]\nseed = [1, 2]\n";
+//! let trials = Space::parse(text, "example.toml")?.resolved(&data).trials()?;
+//! assert_eq!(trials.len(), 6);
+//!
+//! let hyperparameters: Vec<_> = trials.iter().map(|trial| &*trial.hyperparameters).collect();
+//! let limits = Limits { workers: 2, inputs: data.inputs(), weight_bytes: 10_000_000 };
+//! let cohorts = plan(&hyperparameters, limits, &|_| true);
+//! assert_eq!(cohorts.len(), 2); // one a seed
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/train_a_cohort.rs` trains one.
+//!
+#![doc = include_str!("../docs/architecture.md")]
 
 // Nothing is linked without this line: ndarray calls BLAS, this crate brings it.
 extern crate blas_src as _;

@@ -89,7 +89,7 @@ pub fn start_readers() {
             builder.num_threads(count).spawn_handler(run).build_global()
         }
     };
-    drop(started); // an error says that there are readers already
+    drop(started); // an error means that there are readers already
 }
 
 /// A thread for each reader, waiting for what it has to run; none where not all of them can be had, so that workers find some.

@@ -101,7 +101,7 @@ pub enum Seen {
     Dead,
     /// It lives, and started then, in the system's ticks.
     Alive {
-        /// Tells it from a later process of the same number.
+        /// Distinguishes it from a later process of the same number.
         started: u64,
     },
     /// There is one of that number, but `/proc` is mounted so that other people's processes are hidden (`hidepid`): it may be a later one.

@@ -53,7 +53,7 @@ fn usage(error: &clap::Error) -> u8 {
             let text = error.render().to_string();
             let end = text.find("\n\nUsage:").or(text.find("\n\nFor more")).unwrap_or(text.len());
             let line: Vec<&str> = text[..end].split_whitespace().collect();
-            log(&format!("{}; see --help", line.join(" ")));
+            log(&format!("{}; see --help", line.join(" ").replace(" tip: ", "; ")));
             2
         }
     }

@@ -73,7 +73,7 @@ pub fn number(text: &str) -> Option<f64> {
 /// A whole number on the command line.
 ///
 /// # Errors
-/// It is none, or does not fit the type; the text says what would.
+/// It is none, or does not fit the type; the text is what would.
 pub fn parse_whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     whole(text).and_then(|number| T::try_from(number).ok()).ok_or_else(|| format!("expected {WHOLE}"))
 }

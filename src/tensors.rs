@@ -21,9 +21,9 @@ impl Tensor {
     /// Numbers of this shape.
     ///
     /// # Panics
-    /// There are not as many as the shape says.
+    /// There are not as many as the shape has.
     pub fn new<T: Real>(shape: &[usize], numbers: Vec<T>) -> Self {
-        assert_eq!(numbers.len(), shape.iter().product::<usize>(), "as many numbers as the shape says");
+        assert_eq!(numbers.len(), shape.iter().product::<usize>(), "as many numbers as the shape has");
         Self { shape: shape.to_vec(), numbers: T::numbers(numbers) }
     }
 

@@ -314,7 +314,7 @@ fn a_sweep_larger_than_the_memory_is_warned_of_beforehand() {
     let needed = 2 * 3 * 1_000_000 * 3072 * 8; // two workers, three times the weights, f64
     let there = available_memory_bytes();
     if there.is_none_or(|there| there > needed) {
-        eprintln!("skipped: this machine has {there:?} bytes of memory for {needed}, or does not tell");
+        common::skipped(&format!("this machine has {there:?} bytes of memory for {needed}, or does not tell"));
         return;
     }
     let place = Place::new();

@@ -34,7 +34,7 @@ fn can_run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> bool {
     let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let can = status.is_ok_and(|status| status.success());
     if !can {
-        eprintln!("skipped: `{program}` does not do here what the test needs");
+        common::skipped(&format!("`{program}` does not do here what the test needs"));
     }
     can
 }

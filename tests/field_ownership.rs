@@ -208,7 +208,7 @@ fn sweep_with_kernel(place: &Place, spec: &str, out: &str, more: &[&str], kernel
 #[test]
 fn results_of_several_kernels_are_named_in_one_line() {
     if !cfg!(target_arch = "x86_64") {
-        eprintln!("skipped: the kernels are those of x86-64");
+        common::skipped("the kernels are those of x86-64");
         return;
     }
     let place = Place::new();
@@ -234,7 +234,7 @@ fn results_of_several_kernels_are_named_in_one_line() {
 #[test]
 fn a_best_model_made_again_by_another_kernel_carries_its_own_accuracy() {
     if !cfg!(target_arch = "x86_64") {
-        eprintln!("skipped: the kernels are those of x86-64");
+        common::skipped("the kernels are those of x86-64");
         return;
     }
     // On real images, at a high rate, the last bits of two kernels grow into other accuracies.

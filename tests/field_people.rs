@@ -25,7 +25,7 @@ fn is_root() -> bool {
 fn as_somebody_else() -> Option<Command> {
     let switch = ["--reuid", "65533", "--regid", "65533", "--clear-groups"];
     if !is_root() || !Command::new("setpriv").args(switch).arg("true").status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: only root can become another user, with `setpriv`");
+        common::skipped("only root can become another user, with `setpriv`");
         return None;
     }
     let mut command = Command::new("setpriv");
@@ -138,7 +138,7 @@ fn a_process_that_cannot_be_seen_is_not_taken_for_dead() {
     let mount = "mount -t proc proc /proc -o hidepid=2";
     let namespace = ["-p", "-f", "-m", "--mount-proc", "sh", "-c"];
     if !is_root() || !Command::new("unshare").args(namespace).arg(mount).status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: processes cannot be hidden here");
+        common::skipped("processes cannot be hidden here");
         return;
     }
     let place = Place::new();

@@ -444,7 +444,7 @@ fn on_terminal(place: &Place, term: &str, stty: &str) -> Option<String> {
     match command.output() {
         Ok(output) if output.status.success() => Some(String::from_utf8(output.stdout).expect("text")),
         other => {
-            println!("skipped: `script` makes no terminal here ({other:?})");
+            common::skipped(&format!("`script` makes no terminal here ({other:?})"));
             None
         }
     }

@@ -45,7 +45,7 @@ fn every_signal_ends_a_sweep_with_75_and_it_goes_on_to_the_bit() {
     let (spec, fruits) = calm(&place);
     for (name, resumes) in [("TERM", false), ("INT", true), ("HUP", true), ("USR1", true), ("USR2", true)] {
         if name == "HUP" && hup_is_ignored() {
-            eprintln!("skipped: HUP, which this test was itself started to ignore");
+            common::skipped("HUP, which this test was itself started to ignore");
             continue;
         }
         let before: Vec<_> =

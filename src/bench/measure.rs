@@ -28,7 +28,7 @@ pub enum What {
 
 type Figures = Vec<f64>;
 
-/// What a further process is told.
+/// What a further process is to measure.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Order {
     /// To prepare a measurement, with so many workers, of such a time.
@@ -163,7 +163,7 @@ fn measure(
     })
 }
 
-/// A further process: measures as it is told.
+/// A further process: measures what it was asked for.
 ///
 /// # Errors
 /// OpenBLAS does not keep to one thread.

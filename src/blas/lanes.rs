@@ -23,7 +23,7 @@ use crate::real::Real;
 const ROWS: usize = 240;
 /// The longest period that is looked for.
 const LONGEST_PERIOD: usize = 48;
-/// A matrix of one row is both row-major and column-major, and which of the two BLAS is told can show in the bits: products always have
+/// A matrix of one row is both row-major and column-major, and which of the two BLAS is called with can show in the bits: products always have
 /// some rows.
 const LEAST_ROWS: usize = 8;
 /// Products of up to this many multiply-adds can take another path through OpenBLAS ("small matrix"), which sums in another

@@ -31,7 +31,7 @@ impl<T: Real> Matrix<T> {
         let stride = columns.next_multiple_of(line) + line;
         // Even a view of no rows wants room for one.
         let numbers = vec![T::zero(); rows.max(1) * stride + line];
-        // Numbers until the next cache line; where that cannot be told, the matrix is only slower.
+        // Numbers until the next cache line; where that is not known, the matrix is only slower.
         let start = Some(numbers.as_ptr().align_offset(LINE)).filter(|&start| start <= line).unwrap_or(0);
         Self { numbers, start, rows, columns, stride }
     }

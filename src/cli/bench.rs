@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Hidden 50 and batch 200 only
     #[arg(long)]
     quick: bool,
-    /// Also tell where the time of an iteration goes
+    /// Also print where the time of an iteration goes
     #[arg(long)]
     breakdown: bool,
     /// Compare the kernels of OpenBLAS that this CPU runs, in turns (hidden 50, batch 200)

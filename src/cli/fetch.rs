@@ -32,7 +32,7 @@ pub struct Arguments {
     pub url: Option<String>,
 }
 
-/// Fetches, talks on stderr, and prints the data folder on stdout.
+/// Fetches, logs progress to stderr, and prints the data folder on stdout.
 ///
 /// # Errors
 /// See [`fetch::fetch`].
@@ -41,15 +41,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(url) = &arguments.url {
         archive.url.clone_from(url);
     }
-    let mut talk = Talk::new(&archive, &arguments.dir);
-    let outcome = fetch::fetch(&archive, &arguments.dir, &Patience::default(), &mut |progress| talk.take(progress));
-    talk.bar.finish_and_clear(); // whatever is said next stands alone
+    let mut display = Display::new(&archive, &arguments.dir);
+    let outcome = fetch::fetch(&archive, &arguments.dir, &Patience::default(), &mut |progress| display.take(progress));
+    display.bar.finish_and_clear(); // what is printed next stands on a line of its own
     print_path(&outcome?)?;
     Ok(0)
 }
 
 /// Turns progress into a bar on a terminal, and into a line every few seconds elsewhere.
-struct Talk<'a> {
+struct Display<'a> {
     archive: &'a Archive,
     directory: &'a Path,
     bar: ProgressBar,
@@ -58,7 +58,7 @@ struct Talk<'a> {
     last_line: Instant,
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Display<'a> {
     fn new(archive: &'a Archive, directory: &'a Path) -> Self {
         let now = Instant::now();
         Self { archive, directory, bar: ProgressBar::hidden(), began: (now, 0), last_line: now }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_how_fast_and_how_long() {
+    fn a_line_has_progress_rate_and_time_left() {
         let line = line(50_000_000, 70_000_000, 170_000_000, Duration::from_secs(10));
         assert_eq!(line, "70.00 MB of 170.00 MB (41 %), 2.00 MB/s, ETA 50s");
     }

@@ -105,8 +105,8 @@ fn measure(kernel: Option<&str>, workers: usize, millis: u64) -> Result<Measured
     let text = fs::read_to_string(&file).unwrap_or_default();
     serde_json::from_str(&text).map_err(|_| {
         let place = format!("{CORETYPE}={} mlpgrid bench", kernel.unwrap_or_default());
-        let talk = String::from_utf8_lossy(&output.stderr);
-        let found = format!("{}: {}", output.status, talk.lines().last().unwrap_or("it said nothing"));
+        let messages = String::from_utf8_lossy(&output.stderr);
+        let found = format!("{}: {}", output.status, messages.lines().last().unwrap_or("no message"));
         Error::Content(Complaint::new(place, "its figures", found, "run that command by itself to see more"))
     })
 }

@@ -84,7 +84,7 @@ pub fn initialise_blas() -> Result<Blas> {
 /// The file of this program, for further processes.
 ///
 /// # Errors
-/// The system does not say.
+/// The system does not report it.
 pub fn this_program() -> Result<PathBuf> {
     env::current_exe().map_err(Error::io("find this program", "mlpgrid"))
 }
@@ -92,7 +92,7 @@ pub fn this_program() -> Result<PathBuf> {
 /// What the program takes beside data and cohorts, measured: code, libraries, OpenBLAS's buffers.
 const PROGRAM_BYTES: u64 = 32 << 20;
 
-/// Warns where `bytes` of memory are more than there are: a process that the system kills for it says nothing.
+/// Warns where `bytes` of memory are more than there are: a process that the system kills for it ends without a message.
 pub fn warn_of_memory(bytes: u64, remedy: &str) {
     if let Some(there) = available_memory_bytes().filter(|&there| bytes > there) {
         let (expected, there) = (megabytes(bytes), megabytes(there));

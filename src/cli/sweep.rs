@@ -293,7 +293,7 @@ impl Events for Display<'_> {
                 progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
             }
             (Status::Failed, _) => {
-                self.log(&format!("trial {} failed: a bug, please report it; its record says more", trial.id));
+                self.log(&format!("trial {} failed: a bug, please report it; its record holds more", trial.id));
             }
             _ => {}
         }

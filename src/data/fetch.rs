@@ -205,7 +205,7 @@ fn install(
     report(Progress::Unpacking);
     let installed = unpack(archive, file, path, &place.new).and_then(|()| place.swap(directory));
     if installed.is_err() {
-        let _ = fs::remove_dir_all(&place.new); // the first error says more
+        let _ = fs::remove_dir_all(&place.new); // the first error is the one to report
     }
     installed
 }
@@ -296,7 +296,7 @@ impl Place {
             fs::rename(&self.target, &self.old).map_err(Error::io("move it aside", &self.target))?;
         }
         if let Err(error) = fs::rename(&self.new, &self.target) {
-            let _ = fs::rename(&self.old, &self.target); // back to what was; the first error says more
+            let _ = fs::rename(&self.old, &self.target); // back to what was; the first error is the one to report
             return Err(Error::io("move the new folder here", &self.target)(error));
         }
         sync_directory(directory).map_err(Error::io("sync it", directory))?;

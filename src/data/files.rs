@@ -50,7 +50,7 @@ impl Files {
         let files = format.training_files.iter().map(|&file| (file, rows_of(format.rows_per_training_file)));
         let files: Vec<_> = files.chain([test]).collect();
         let read = |&(file, rows): &(&str, usize)| read_file(&directory.join(file), format, rows);
-        // All are read before the first error is told: of several faulty files it is the same one every time.
+        // All are read before the first error is reported: of several faulty files it is the same one every time.
         let parts: Vec<Result<_>> = files.par_iter().map(read).collect();
         let mut parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
 

@@ -1,7 +1,7 @@
 //! Files that are mapped into memory while they are read.
 //!
 //! Reading a page of a map whose file has shrunk meanwhile, or whose disk fails, is no error that a call could return: the system sends
-//! SIGBUS, which ends a process without a word. So a thread that reads a map keeps at hand what is to be said then, and a handler says it
+//! SIGBUS, which ends a process without a message. So a thread that reads a map prepares the line for that case, and a handler prints it
 //! and ends the process as any other error does.
 
 #![allow(unsafe_code)] // the map, and the handler
@@ -22,10 +22,10 @@ use crate::error::{Error, Result};
 
 thread_local! {
     /// The line that the handler writes: its first byte and its length, 0 while no map is read.
-    static LAST_WORDS: Cell<(*const u8, usize)> = const { Cell::new((ptr::null(), 0)) };
+    static LAST_LINE: Cell<(*const u8, usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
-/// Maps `file`, which is at `path`, lets `read` have its bytes, and drops the map. `remedy` says what to do about a damaged file.
+/// Maps `file`, which is at `path`, lets `read` have its bytes, and drops the map. `remedy` is what to do about a damaged file.
 ///
 /// Should the file shrink meanwhile, the process ends with exit code 1 and one line.
 ///
@@ -38,23 +38,23 @@ pub fn read<R>(file: &File, path: &Path, remedy: &str, read: impl FnOnce(&[u8]) 
     let line = format!("error: {error}\n");
     // SAFETY: the map is read-only and private to this call. Where its file shrinks, reading it does not return.
     let map = unsafe { Mmap::map(file) }.map_err(Error::io("map it", path))?;
-    let _at_hand = AtHand::keep(&line);
+    let _prepared = Prepared::keep(&line);
     read(&map)
 }
 
 /// While this lives, the line is what the handler writes when this thread gets SIGBUS.
-struct AtHand<'a>(PhantomData<&'a str>);
+struct Prepared<'a>(PhantomData<&'a str>);
 
-impl<'a> AtHand<'a> {
+impl<'a> Prepared<'a> {
     fn keep(line: &'a str) -> Self {
-        LAST_WORDS.set((line.as_ptr(), line.len()));
+        LAST_LINE.set((line.as_ptr(), line.len()));
         Self(PhantomData)
     }
 }
 
-impl Drop for AtHand<'_> {
+impl Drop for Prepared<'_> {
     fn drop(&mut self) {
-        LAST_WORDS.set((ptr::null(), 0));
+        LAST_LINE.set((ptr::null(), 0));
     }
 }
 
@@ -63,15 +63,15 @@ fn listen() -> io::Result<()> {
     static INSTALLED: OnceLock<std::result::Result<(), i32>> = OnceLock::new();
     let install = || {
         // SAFETY: the action does only what is allowed in a handler: it reads a constant-initialised thread-local, writes, and exits.
-        let installed = unsafe { low_level::register(SIGBUS, last_words) };
+        let installed = unsafe { low_level::register(SIGBUS, print_last_line) };
         installed.map(drop).map_err(|error| error.raw_os_error().unwrap_or(0))
     };
     INSTALLED.get_or_init(install).map_err(io::Error::from_raw_os_error)
 }
 
-/// What happens at SIGBUS: a thread that reads a map says why and ends the process; elsewhere it is what it would be anyhow.
-fn last_words() {
-    let (line, length) = LAST_WORDS.get();
+/// What happens at SIGBUS: a thread that reads a map prints why and ends the process; elsewhere it is what it would be anyhow.
+fn print_last_line() {
+    let (line, length) = LAST_LINE.get();
     if length > 0 {
         // SAFETY: the line lives as long as it is at hand, and this thread is in the middle of reading its map.
         unsafe {
@@ -107,10 +107,10 @@ mod tests {
         let test = "data::map::tests::a_file_that_shrinks_while_it_is_read_is_one_line_and_exit_code_1";
         let output = child.args(["--exact", test, "--nocapture"]).env(SHRINKS, file.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let talk = String::from_utf8(output.stderr).unwrap();
-        let line = talk.lines().last().unwrap();
-        assert!(line.starts_with(&format!("error: {}: expected", file.path().display())), "{talk}");
-        assert!(line.contains("shrank meanwhile") && line.ends_with("restore it"), "{talk}");
+        let messages = String::from_utf8(output.stderr).unwrap();
+        let line = messages.lines().last().unwrap();
+        assert!(line.starts_with(&format!("error: {}: expected", file.path().display())), "{messages}");
+        assert!(line.contains("shrank meanwhile") && line.ends_with("restore it"), "{messages}");
     }
 
     #[test]
@@ -119,6 +119,6 @@ mod tests {
         std::fs::write(file.path(), b"abc").unwrap();
         let bytes = read(file.as_file(), file.path(), "", |bytes| Ok(bytes.to_vec())).unwrap();
         assert_eq!(bytes, b"abc");
-        assert_eq!(LAST_WORDS.get().1, 0);
+        assert_eq!(LAST_LINE.get().1, 0);
     }
 }

@@ -147,7 +147,7 @@ impl<W: Wide> Cohort<W> {
         Scratch { wide: zeros(self.wide.places() * rows), work: zeros((classes + 1) * rows), rows }
     }
 
-    /// One iteration of every member on `batch`: forward, loss, gradients, update; `steps[k]` says member k's rate, and gets its loss.
+    /// One iteration of every member on `batch`: forward, loss, gradients, update; `steps[k]` has member k's rate, and gets its loss.
     ///
     /// # Panics
     /// There is not one step a member, or `scratch` is for another number of rows.

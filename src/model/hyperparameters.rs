@@ -177,7 +177,7 @@ impl Hyperparameters {
     /// # Errors
     /// A value is out of its range; the error names the hyperparameter.
     pub fn check(mut self, train_rows: usize) -> Result<CheckedHyperparameters> {
-        // Without `..`: a new hyperparameter is checked here, or said to need no check.
+        // Without `..`: a new hyperparameter is checked here, or listed as one that needs no check.
         let Self {
             hidden,
             learning_rate,

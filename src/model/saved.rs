@@ -119,7 +119,7 @@ impl Provenance {
         let numbers = metadata.tensors().values().map(|tensor| tensor.data_offsets.1 as u64).max().unwrap_or(0);
         let expected = numbers.saturating_add(8 + length);
         if size != expected {
-            return Err(refuse(path, format!("{size} bytes, where its header says {expected}")));
+            return Err(refuse(path, format!("{size} bytes, where its header has {expected}")));
         }
         Self::of_metadata(&metadata, path)
     }

@@ -84,7 +84,7 @@ impl Purpose {
     }
 }
 
-/// The stream of `seed` for `purpose`; `index` tells streams of one purpose apart.
+/// The stream of `seed` for `purpose`; `index` distinguishes streams of one purpose.
 ///
 /// The 32-byte key is the seed (8 bytes, little-endian), the index (8 bytes) and the purpose's name (16 bytes, zero-padded).
 pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {

@@ -97,7 +97,7 @@ impl fmt::Debug for RandomState {
     }
 }
 
-/// Every literal here was printed by numpy 2.4.6, `repr(float(…))` of what the test's name says.
+/// Every literal here was printed by numpy 2.4.6, `repr(float(…))` of what the test's name states.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The notebook's numbers as printed, in one table, and the judgement of ours beside them.
 //!
 //! There are two sets: one with the gradient of the penalty as derived, 2λ W, and one as the notebook's author wrote it, λ W.
-//! How exactly a number must be met is told by how it was printed:
+//! How exactly a number must be met follows from how it was printed:
 //!
 //! | printed | ok when ours |
 //! |---|---|

@@ -147,7 +147,7 @@ pub struct Series {
     pub colour: usize,
 }
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito): blue, vermilion, green, purple.
+/// Colours that people with any colour vision can distinguish (Okabe and Ito): blue, vermilion, green, purple.
 pub const COLOURS: [[u8; 3]; 4] = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167]];
 
 /// Where in a chart its legend stands.

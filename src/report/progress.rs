@@ -1,6 +1,6 @@
 //! Progress of long work: a bar on a terminal that can show one, a plain line every few seconds elsewhere; always on stderr.
 //!
-//! Progress counts two things: steps, which people know (iterations), and work, which tells how long it will take: a trial of 200 hidden
+//! Progress counts two things: steps, which people know (iterations), and work, from which the time left follows: a trial of 200 hidden
 //! units takes four times as long as one of 50.
 
 use std::io::{IsTerminal, Write};

@@ -1,12 +1,12 @@
-//! Which shard this process is, as a cluster's scheduler tells its tasks by environment variables.
+//! Which shard this process is, as a cluster's scheduler gives it to its tasks in environment variables.
 
 use super::shard::Shard;
 use crate::error::{Error, Result};
 
-/// The shard that `--shard` names: `I/N`, `auto` (the scheduler tells all) or `auto/N` (it tells which task of N this is).
+/// The shard that `--shard` names: `I/N`, `auto` (the scheduler gives both) or `auto/N` (it gives which task of N this is).
 ///
 /// # Errors
-/// The text is none of these, or the environment does not tell, or not what fits.
+/// The text is none of these, or the environment lacks it, or has what does not fit.
 pub fn shard(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard> {
     let expected = "I/N with 1 ≤ I ≤ N, auto, or auto/N";
     let wrong = || Error::usage("--shard", expected, format!("`{text}`"), "write for example --shard 2/8");
@@ -27,7 +27,7 @@ struct Scheduler {
     first: Option<&'static str>,
     last: Option<&'static str>,
     step: Option<&'static str>,
-    /// How many tasks there are: fewer than first, last and step say where the array was given as a list.
+    /// How many tasks there are: fewer than by first, last and step where the array was given as a list.
     count: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ const SCHEDULERS: [Scheduler; 5] = [
 ];
 
 fn from_environment(count: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard> {
-    // Grid Engine says `undefined` outside an array.
+    // Grid Engine sets `undefined` outside an array.
     let set = |name: &str| variable(name).filter(|value| !value.is_empty() && value != "undefined");
     let Some(scheduler) = SCHEDULERS.iter().find(|scheduler| set(scheduler.task).is_some()) else {
         let names: Vec<&str> = SCHEDULERS.iter().map(|scheduler| scheduler.task).collect();
@@ -92,7 +92,7 @@ fn from_environment(count: Option<usize>, variable: &dyn Fn(&str) -> Option<Stri
     let Some(tasks) = optional(scheduler.count)?.or(from_first_to_last) else {
         return Err(Error::usage(
             "--shard auto",
-            format!("the number of tasks, which {} does not tell", scheduler.name),
+            format!("the number of tasks, which {} does not give", scheduler.name),
             "none",
             "give it: --shard auto/N",
         ));

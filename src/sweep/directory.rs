@@ -86,7 +86,7 @@ pub fn claim(directory: &Path, resolved: &Resolved, trials: Vec<Trial>, may_exte
 }
 
 /// Makes `directory` that of the training of `trial`, which `resolved` describes: writes its configuration, or checks that the one that is
-/// there says the same.
+/// there holds the same.
 ///
 /// # Errors
 /// The directory cannot be written; or it is a sweep's or another training's, or has files that would be replaced.

@@ -36,7 +36,7 @@ const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Time between two looks at whether training is to leave off.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What a further process is told.
+/// What a further process begins with.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     /// First: where it trains, and how.
@@ -47,7 +47,7 @@ enum Order {
     NoMore,
 }
 
-/// A [`Site`], as it is told to a further process.
+/// A [`Site`], as a further process gets it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Assignment {
     process: usize,
@@ -64,7 +64,7 @@ struct Assignment {
     best: Option<Outcome>,
 }
 
-/// A [`CohortJob`], as it is told to a further process.
+/// A [`CohortJob`], as a further process gets it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cohort {
     trials: Vec<Hyperparameters>,
@@ -119,7 +119,7 @@ pub fn train(site: Site<'_>, job: &Job<'_>, parts: &[usize], listener: &dyn Even
         collect(&ends, &helpers, || source.leaves_off())
     });
     let reported = ends.into_iter().collect::<Result<Vec<()>>>();
-    // What a process said of its end is worth more than that it ended.
+    // What a process reported of its end is worth more than that it ended.
     let ended = helpers.into_iter().map(Process::end).collect::<Vec<_>>();
     reported.and_then(|_| ended.into_iter().collect())
 }
@@ -257,7 +257,7 @@ fn follow(assignment: Assignment, orders: Receiver<Order>) -> Result<()> {
         orders.lock().unwrap_or_else(PoisonError::into_inner).recv()
     };
     Workers::run(site, Need { workers, bytes }, Keep::Records { best }, &reporter, &|workers| {
-        while let Some(Ok(Order::Train(cohort))) = (!workers.leave_off()).then(next) {
+        while let Some(Ok(Order::Train(cohort))) = (!workers.is_stopping()).then(next) {
             let trials = cohort.trials(&data);
             workers.train(&cohort.job(trials.iter().collect()));
         }

@@ -2,7 +2,7 @@
 //!
 //! A line is a JSON object whose last member is a checksum of everything before it. A process never appends to a file that
 //! another one began, so a line that a dying process left half-written can only be a file's last. The next process that holds the
-//! shard cuts it off, says so, and its trial is trained again. Files are numbered: of two records of a trial, the one in the file of
+//! shard cuts it off, warns, and its trial is trained again. Files are numbered: of two records of a trial, the one in the file of
 //! the higher number counts, and in one file the later.
 
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +66,7 @@ impl Record {
         format!("{body}{CHECKSUM}{:08x}\"}}\n", crc32fast::hash(body.as_bytes()))
     }
 
-    /// Reads a line without its newline; says what is wrong with it.
+    /// Reads a line without its newline; or what is wrong with it.
     fn from_line(line: &str) -> std::result::Result<Self, String> {
         let (body, rest) = line.rsplit_once(CHECKSUM).ok_or("no checksum")?;
         let expected = format!("{:08x}\"}}", crc32fast::hash(body.as_bytes()));

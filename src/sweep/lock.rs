@@ -31,7 +31,7 @@ use crate::machine::{Seen, boot_and_namespace, host, process, unix_seconds};
 /// A lock of another machine that was not renewed for so long is a dead process's, unless somebody asks for more patience.
 pub const DEAD_AFTER: Duration = Duration::from_secs(45);
 
-/// A process, told from any other on any machine.
+/// A process, distinguished from any other on any machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Process {
     host: String,
@@ -192,7 +192,7 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock of `shard` in `directory`. Where its holder is of another machine and seems dead, watches its file for
-    /// `takeover_after` first, and `say`s so.
+    /// `takeover_after` first, and logs it.
     ///
     /// # Errors
     /// Another process holds it, or holds a part of another division of the sweep; `stop` was set while waiting; or the directory
@@ -202,7 +202,7 @@ impl Lock {
         shard: Shard,
         takeover_after: Duration,
         stop: &AtomicBool,
-        say: &dyn Fn(&str),
+        log: &dyn Fn(&str),
     ) -> Result<Self> {
         let folder = directory.join(LOCKS);
         fs::create_dir_all(&folder).map_err(Error::io("create the directory", &folder))?;
@@ -217,13 +217,13 @@ impl Lock {
             refuse_foreign(&entries)?;
             let last = entries.into_iter().find(|entry| entry.shard == shard);
             if let Some(last) = last.as_ref().filter(|last| !last.content.released) {
-                wait_for_death(last, takeover_after, stop, say)?;
+                wait_for_death(last, takeover_after, stop, log)?;
             }
             let generation = last.as_ref().map_or(1, |last| last.generation + 1);
             if let Some(lock) = Self::create(&folder, shard, generation)? {
                 if let Some(last) = last {
                     if !last.content.released {
-                        say(&format!("took over shard {shard}: {} is gone", named(&last)));
+                        log(&format!("took over shard {shard}: {} is gone", named(&last)));
                     }
                     let _ = fs::remove_file(last.path); // a lower generation counts for nothing
                 }
@@ -373,14 +373,14 @@ fn refusal(entry: &Entry, expected: String) -> Error {
 }
 
 /// Returns when the holder is dead.
-fn wait_for_death(entry: &Entry, takeover_after: Duration, stop: &AtomicBool, say: &dyn Fn(&str)) -> Result<()> {
+fn wait_for_death(entry: &Entry, takeover_after: Duration, stop: &AtomicBool, log: &dyn Fn(&str)) -> Result<()> {
     let refusal = || refusal(entry, "no other process on this shard".to_owned());
     match entry.content.process.is_alive() {
         Some(true) => return Err(refusal()),
         Some(false) => return Ok(()),
         None => {}
     }
-    say(&format!("watching for {} s whether {} still renews its lock", takeover_after.as_secs(), named(entry)));
+    log(&format!("watching for {} s whether {} still renews its lock", takeover_after.as_secs(), named(entry)));
     let started = Instant::now();
     while started.elapsed() < takeover_after {
         if stop.load(Ordering::Relaxed) {

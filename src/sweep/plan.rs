@@ -46,7 +46,7 @@ pub struct CohortPlan {
     pub cost: f64,
 }
 
-/// Every trial in exactly one cohort; the costliest cohort first. Trials of a cohort key that `may_share` says no to train alone: with the
+/// Every trial in exactly one cohort; the costliest cohort first. Trials of a cohort key that may not share train alone: with the
 /// BLAS kernel in use their neighbours would show in their bits.
 pub fn plan(
     trials: &[&Hyperparameters],

@@ -45,7 +45,7 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, events: &Counting<'_>) -> Result
         let next = || job.cohorts.get(next.fetch_add(1, Ordering::Relaxed));
         let keep = Keep::Records { best: job.best.clone() };
         Workers::run(site, Need { workers, bytes: job.bytes() as u64 }, keep, events, &|workers| {
-            while let Some(cohort) = next().filter(|_| !workers.leave_off()) {
+            while let Some(cohort) = next().filter(|_| !workers.is_stopping()) {
                 workers.train(cohort);
             }
         })?;

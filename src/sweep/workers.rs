@@ -59,7 +59,7 @@ struct Writing<'a> {
 }
 
 impl<'a> Workers<'a> {
-    /// Runs `worker` on as many threads as `need` says.
+    /// Runs `worker` on as many threads as `need` asks for.
     ///
     /// # Errors
     /// A limit of the machine leaves less than they need, threads cannot be started, or something could not be written.
@@ -97,7 +97,7 @@ impl<'a> Workers<'a> {
     }
 
     /// Whether no more cohorts are to be trained.
-    pub fn leave_off(&self) -> bool {
+    pub fn is_stopping(&self) -> bool {
         self.is_broken() || self.site.is_asked_to_stop()
     }
 
@@ -198,7 +198,7 @@ impl<'a> Workers<'a> {
                 self.keep(trials, left.map(failed).collect(), Some(&message));
             }
         }
-        if !self.leave_off() {
+        if !self.is_stopping() {
             trainees.slots.remove();
         }
     }
@@ -247,7 +247,7 @@ fn train_or_resume(data: &Dataset, cohort: &CohortJob<'_>, trainees: &mut Traine
     })
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|&text| text.to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())

@@ -8,7 +8,7 @@ use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::Real;
 
-/// The first network of each task, and the stream of minibatches, as their hyperparameters say.
+/// The first network of each task, and the stream of minibatches, that their hyperparameters and seeds give.
 ///
 /// # Panics
 /// There are no tasks.

@@ -2,7 +2,7 @@
 //! the other is written.
 //!
 //! A file is a line, a header and the numbers. The line has the lengths and checksums of both, so that a header can be read without the
-//! numbers. The header (JSON) says what made the checkpoint and, of each member, its trial, its scalars and its result so far; the numbers
+//! numbers. The header (JSON) holds what made the checkpoint and, of each member, its trial, its scalars and its result so far; the numbers
 //! (safetensors) are the tensors of each member k, as `k.name`. A checkpoint names its trials, so any process that has some of them to
 //! train can resume these, in whatever cohort they once began.
 

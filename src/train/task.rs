@@ -24,7 +24,7 @@ impl<'a> Task<'a> {
 /// Where a cohort begins.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// At first weights and minibatches drawn as the trials' seeds say.
+    /// At first weights and minibatches drawn from the trials' seeds.
     Seed,
     /// At these networks, one a task, and this stream of minibatches.
     Given {

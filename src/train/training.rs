@@ -114,7 +114,7 @@ impl<'a, W: Wide> Training<'a, W> {
         })
     }
 
-    /// Trains until no trial is left, or the observer says to stop.
+    /// Trains until no trial is left, or the observer stops it.
     pub(super) fn run(mut self, detail: Detail, observer: &mut dyn Observer) {
         let begun_at = self.iteration;
         while !self.running.is_empty() {
@@ -240,7 +240,7 @@ impl<'a, W: Wide> Training<'a, W> {
         observer.ended(left.into_iter().zip(networks).map(end).collect());
     }
 
-    /// Takes the members that `leaves` says out of the cohort, and returns them, with what `keep` makes of each.
+    /// Takes the members that `leaves` selects out of the cohort, and returns them, with what `keep` makes of each.
     fn leave<K>(
         &mut self,
         leaves: impl Fn(&Running<'_>) -> bool,

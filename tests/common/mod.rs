@@ -4,6 +4,7 @@
 pub mod archive;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -147,11 +148,22 @@ pub fn text(path: &Path) -> String {
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
-/// The real CIFAR-10, or a word that the test is skipped.
+/// Prints why a test is skipped, and counts it: `scripts/check` prints all at its end.
+pub fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+    let Some(list) = std::env::var_os("MLPGRID_SKIPPED") else { return };
+    let file = fs::File::options().append(true).create(true).open(list);
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    file.and_then(|mut file| file.write_all(format!("{test}: {reason}\n").as_bytes())).expect("the list is written");
+}
+
+/// The real CIFAR-10; where it is not there, the test is skipped, or fails if `MLPGRID_REQUIRE_CIFAR` is set.
 pub fn real_cifar() -> Option<PathBuf> {
     let directory = std::env::var_os("CIFAR10_DIR").map(PathBuf::from).filter(|path| path.is_dir());
     if directory.is_none() {
-        eprintln!("skipped: CIFAR10_DIR names no directory with the real CIFAR-10");
+        let reason = "CIFAR10_DIR names no directory with the real CIFAR-10";
+        assert!(std::env::var_os("MLPGRID_REQUIRE_CIFAR").is_none(), "{reason}, and MLPGRID_REQUIRE_CIFAR is set");
+        skipped(reason);
     }
     directory
 }

@@ -278,7 +278,7 @@ fn agent(patience: &Patience, host: &str) -> ureq::Agent {
     if is_local { config.proxy(None).build() } else { config.build() }.into()
 }
 
-/// First byte and, where the server says it, the total of `bytes FIRST-LAST/TOTAL`.
+/// First byte and, where the server sends it, the total of `bytes FIRST-LAST/TOTAL`.
 fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, _) = range.split_once('-')?;
@@ -306,6 +306,16 @@ mod tests {
         assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
         for other in ["", "bytes */10", "bytes 5-9", "items 5-9/10", "bytes x-9/10"] {
             assert_eq!(content_range(other), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_content_range_or_none(text in "(bytes )?[0-9 ]{0,22}-?[0-9]{0,4}/?(\\PC{0,6}|[0-9]{0,22})") {
+            if let Some((first, total)) = content_range(&text) {
+                proptest::prop_assert!(text.contains(&first.to_string()));
+                proptest::prop_assert!(total.is_none_or(|total| text.contains(&total.to_string())));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is known of the contents of the official files: whether files are those that everybody else's results are from.
 //!
 //! The files of CIFAR-10 are known by their SHA-256. Those of CIFAR-100 are not: nobody here has had them in hand, and a digest
-//! copied from elsewhere could condemn the right file. Of them the home page says that every class has as many images as any other,
+//! copied from elsewhere could condemn the right file. The home page states that every class has as many images as any other,
 //! 500 for training and 100 for testing, and files that are damaged or mixed up do not. Source:
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 

@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 /// The data sets, in the order of [`Format`].
-const SETS: [Description; 3] = [cifar::CIFAR_10, cifar::CIFAR_100, cifar::CIFAR_100_COARSE];
+pub const SETS: [Description; 3] = [cifar::CIFAR_10, cifar::CIFAR_100, cifar::CIFAR_100_COARSE];
 
 impl Deref for Format {
     type Target = Description;

@@ -1,7 +1,7 @@
 //! Writes CIFAR-10-shaped files that a network can learn from, for smoke tests and benches.
 //!
 //! Each class has a smooth colour pattern; an image is its class's pattern, fainter or stronger, shifted in brightness, under
-//! noise. The files are read by the same reader as the real ones; a manifest beside them says how many rows they have and
+//! noise. The files are read by the same reader as the real ones; a manifest beside them records how many rows they have and
 //! keeps anybody from taking them for CIFAR.
 
 use std::f64::consts::TAU;
@@ -22,7 +22,7 @@ use crate::random::{self, Purpose};
 /// File name of the manifest.
 pub const MANIFEST: &str = "synthetic.json";
 
-/// What a synthetic directory says of itself.
+/// What a synthetic directory records of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

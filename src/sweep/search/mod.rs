@@ -26,7 +26,7 @@ pub enum Due<'a> {
 }
 
 impl Search {
-    /// What is due of a sweep with these `trials`, for the shard that has `mine`; `is_done` says which trials have the results that they
+    /// What is due of a sweep with these `trials`, for the shard that has `mine`; `is_done` is which trials have the results that they
     /// are to have.
     pub fn due<'a>(self, _trials: &'a [Trial], mine: &[&'a Trial], is_done: &dyn Fn(&Trial) -> bool) -> Due<'a> {
         match self {
