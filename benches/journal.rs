@@ -27,6 +27,7 @@ fn record(number: usize) -> Record {
     let outcome = Outcome {
         status: Status::Complete,
         val_accuracy: Some(0.287),
+        raw_val_accuracy: None,
         first_loss: Some(2.302_954_1),
         final_loss: Some(1.951_473_2 + number as f64 * 1e-9),
         train_accuracy: Some(0.27),

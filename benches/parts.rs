@@ -11,8 +11,7 @@ use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
 use mlpgrid::model::cohort::{Cohort, Step};
 use mlpgrid::model::head::{Head, UnitRows, softmax_loss};
-use mlpgrid::model::optimizer::Method;
-use mlpgrid::model::optimizer::{Factors, Rule};
+use mlpgrid::model::optimizer::{Factors, Method, Rule};
 use mlpgrid::model::wide::Wide;
 use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
@@ -49,7 +48,11 @@ fn gather(bencher: Bencher) {
     bencher.bench_local(|| {
         let rows = draw(&mut sampler);
         let images = Rows { pixels: &pixels, labels: &labels };
-        batch.gather(&Source::Bytes { rows: images, mean: &mean }, rows.iter().map(|&row| row as usize));
+        batch.gather(
+            &Source::Bytes { rows: images, mean: &mean, factor: None, projection: None },
+            rows.iter().map(|&row| row as usize),
+            None,
+        );
         black_box(&batch);
     });
 }
@@ -90,15 +93,15 @@ fn middle(bencher: Bencher) {
     let (z, labels) = (filled(HIDDEN, BATCH) * 1e-3, labels());
     let (mut wide, mut work) = (z.clone(), vec![0.0; 11 * BATCH]);
     let places: Vec<usize> = (0..HIDDEN).collect();
-    let scalars = Rule::Sgd.scalars(0, 1e-4, 0.0, Factors::default());
+    let scalars = Method::default().scalars(0, 1e-4, Factors::default());
     bencher.bench_local(|| {
         wide.assign(&z);
         let wide = wide.as_slice_mut().expect("contiguous");
         let mut units = UnitRows { wide, columns: BATCH, places: &places };
         let (scores, d_activations) = work.split_at_mut(10 * BATCH);
-        head.scores(&mut units, 1.0, scores);
-        assert!(softmax_loss(scores, &labels).is_finite());
-        head.backward(&mut units, scores, scalars.delta as f32, black_box(&mut gradient), d_activations);
+        head.scores(&mut units, 1.0, None, scores);
+        assert!(softmax_loss(scores, &labels, 0.0).is_finite());
+        head.backward(&mut units, scores, [scalars.delta as f32, 1.0], black_box(&mut gradient), d_activations);
         for (parameters, gradient) in head.parameters_mut().into_iter().zip(gradient.parameters()) {
             Rule::Sgd.apply(&scalars, parameters, &mut [], gradient);
         }
@@ -107,17 +110,17 @@ fn middle(bencher: Bencher) {
 
 #[divan::bench(args = [1, 4, 8, 16])]
 fn iteration(bencher: Bencher, members: usize) {
-    let member = |seed| (network(seed), Method { rule: Rule::Sgd, l2: 0.1 });
+    let member = |seed| (network(seed), Method::descent(0.1));
     let mut cohort = Cohort::<Blas<f32>>::new((0..members as u64).map(member).collect(), lanes());
     let batch = Minibatch::of(filled(BATCH, PIXELS), labels());
-    let mut steps = vec![Step { iteration: 0, rate: 1e-4, data_loss: 0.0 }; members];
+    let mut steps = vec![Step { iteration: 0, rate: 1e-4, ..Step::default() }; members];
     let mut scratch = cohort.scratch(BATCH);
     bencher.bench_local(|| cohort.iterate(&batch, &mut scratch, black_box(&mut steps)));
     assert!(steps.iter().all(|step| step.data_loss.is_finite()));
 }
 
 fn network(seed: u64) -> TwoLayerNet<f32> {
-    TwoLayerNet::random(PIXELS, HIDDEN, 10, 1e-4, &mut random::stream(seed, Purpose::Init, 0))
+    TwoLayerNet::random(PIXELS, HIDDEN, 10, [1e-4; 2], &mut random::stream(seed, Purpose::Init, 0))
 }
 
 fn labels() -> Vec<u8> {

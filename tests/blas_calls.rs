@@ -13,7 +13,6 @@ use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
 use mlpgrid::model::cohort::{Cohort, Step};
 use mlpgrid::model::optimizer::Method;
-use mlpgrid::model::optimizer::Rule;
 use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
 use mlpgrid::real::Real;
@@ -90,12 +89,12 @@ const H: usize = 16;
 const C: usize = 10;
 
 fn products_of_an_iteration<T: Real>(members: usize) -> Vec<Call> {
-    let network = |seed| TwoLayerNet::<T>::random(D, H, C, 0.1, &mut random::stream(seed, Purpose::Init, 0));
-    let member = |seed| (network(seed), Method { rule: Rule::Sgd, l2: 0.1 });
+    let network = |seed| TwoLayerNet::<T>::random(D, H, C, [0.1; 2], &mut random::stream(seed, Purpose::Init, 0));
+    let member = |seed| (network(seed), Method::descent(0.1));
     let mut cohort = Cohort::<Blas<T>>::new((0..members as u64).map(member).collect(), Lanes::alone());
     let mut scratch = cohort.scratch(B);
     let batch = Minibatch::of(Array2::ones((B, D)), vec![1; B]);
-    let mut steps = vec![Step { iteration: 0, rate: 0.01, data_loss: 0.0 }; members];
+    let mut steps = vec![Step { iteration: 0, rate: 0.01, ..Step::default() }; members];
     CALLS.lock().expect("no panic while counting").clear();
     cohort.iterate(&batch, &mut scratch, &mut steps);
     CALLS.lock().expect("no panic while counting").clone()

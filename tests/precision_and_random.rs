@@ -38,7 +38,7 @@ fn one_numpy_stream_draws_w1_then_w2_then_the_minibatches() {
         // A second trial of the cohort starts from the same draws and leaves the stream where the first did.
         let other = Hyperparameters { weight_scale: 2.0 * h.weight_scale, ..h.clone() };
         let trials = [h, other].map(|h| h.check(180).unwrap());
-        let (networks, mut sampler) = draw::<f64>(&data, &trials.each_ref().map(Task::whole));
+        let (networks, mut sampler) = draw::<f64>(&data, data.inputs(), &trials.each_ref().map(Task::whole));
         for (network, scale) in networks.iter().zip([1e-4, 2e-4]) {
             let drawn =
                 [network.w1[[0, 0]], network.w1[[0, 1]], network.w1[[1, 0]], network.w2[[0, 0]], network.w2[[3, 9]]];

@@ -3,10 +3,9 @@
 use mlpgrid::blas::lanes::Lanes;
 use mlpgrid::data::minibatch::Minibatch;
 use mlpgrid::model::TwoLayerNet;
-use mlpgrid::model::cohort::{Cohort, Step};
+use mlpgrid::model::cohort::{Cohort, Step, Weights};
 use mlpgrid::model::optimizer::Method;
-use mlpgrid::model::optimizer::Rule;
-use mlpgrid::model::schedule::{Moment, Schedule};
+use mlpgrid::model::schedule::{Curve, Moment, Schedule};
 use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::real::Real;
 use ndarray::{Array1, Array2};
@@ -99,21 +98,22 @@ fn a_cohort_of_one_trains_as_numpy_does() {
     let case = &oracle()["training"];
     fn trains<T: Real>(case: &Value, tolerance: f64) {
         let number = |key: &str| case[key].as_f64().expect("a number");
-        let method = Method { rule: Rule::Sgd, l2: number("l2") };
-        let schedule = Schedule::EpochDecay { factor: number("decay") };
+        let method = Method::descent(number("l2"));
+        let schedule =
+            Schedule { base: number("learning_rate"), warmup: 0, curve: Curve::EpochDecay { factor: number("decay") } };
         let mut cohort = Cohort::<Blas<T>>::new(vec![(net(&case["net"]), method)], Lanes::alone());
         let mut scratch = cohort.scratch(8);
         let batches = case["batches"].as_array().expect("a list");
         for (iteration, (batch, expected)) in batches.iter().zip(vector::<f64>(&case["losses"])).enumerate() {
             let batch = Minibatch::of(matrix(&batch["x"]), labels(&batch["y"]));
             let moment = Moment { iteration, per_epoch: 1, iterations: batches.len() };
-            let mut step = [Step { iteration, rate: schedule.rate(number("learning_rate"), moment), data_loss: 0.0 }];
+            let mut step = [Step { iteration, rate: schedule.rate(moment), ..Step::default() }];
             let penalty = cohort.penalty(0);
             cohort.iterate(&batch, &mut scratch, &mut step);
             assert!((step[0].data_loss + penalty - expected).abs() < tolerance);
         }
         let trained = flat(&net::<f64>(&case["trained"]));
-        assert!(relative_error(&flat(&cohort.network(0)), &trained, 1.0) < tolerance);
+        assert!(relative_error(&flat(&cohort.network(0, Weights::Raw)), &trained, 1.0) < tolerance);
     }
     trains::<f64>(case, 1e-12);
     trains::<f32>(case, 1e-5);
@@ -138,7 +138,7 @@ fn random_case<T: Real>(
     margin: f64,
 ) -> Option<Case<T>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut net = TwoLayerNet::<T>::random(inputs, hidden, classes, 0.7, &mut random);
+    let mut net = TwoLayerNet::<T>::random(inputs, hidden, classes, [0.7; 2], &mut random);
     net.b1.mapv_inplace(|_| T::from_f64(random.random_range(-0.5..0.5)));
     net.b2.mapv_inplace(|_| T::from_f64(random.random_range(-0.5..0.5)));
     let x = Array2::from_shape_simple_fn((rows, inputs), || T::from_f64(random.random_range(-1.0..1.0)));

@@ -20,7 +20,6 @@ use crate::data::sampler::{Sampler, Sampling};
 use crate::data::sets::cifar::PIXELS;
 use crate::model::cohort::{Cohort, Step};
 use crate::model::optimizer::Method;
-use crate::model::optimizer::Rule;
 use crate::model::wide::Wide;
 use crate::model::wide::blas::Blas;
 use crate::model::{Hyperparameters, TwoLayerNet};
@@ -94,9 +93,10 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(images: &'a Images, cell: Cell) -> Self {
-        let network =
-            |seed| TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, 1e-4, &mut random::stream(seed, Purpose::Init, 0));
-        let method = Method { rule: Rule::Sgd, l2: 0.25 };
+        let network = |seed| {
+            TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, [1e-4; 2], &mut random::stream(seed, Purpose::Init, 0))
+        };
+        let method = Method::descent(0.25);
         let lanes = Blas::<f32>::lanes(shape(PIXELS, cell.batch_size)).unwrap_or_else(Lanes::alone);
         let networks = (0..cell.cohort).map(|trial| (network(trial as u64), method)).collect();
         let sampler = Sampler::new(0, Sampling::Replacement, ROWS);
@@ -104,12 +104,12 @@ impl<'a> Bench<'a> {
             images,
             prepared: Fitted::of_mean(vec![127.5; PIXELS]).prepared(),
             lockstep: Lockstep::new(Cohort::new(networks, lanes), sampler, cell.batch_size, PIXELS),
-            steps: vec![Step { iteration: 0, rate: 1e-5, data_loss: 0.0 }; cell.cohort],
+            steps: vec![Step { iteration: 0, rate: 1e-5, ..Step::default() }; cell.cohort],
         }
     }
 
     fn gather(&mut self) {
-        self.lockstep.gather(&self.prepared.source(self.images.rows()));
+        self.lockstep.gather(&self.prepared.source(self.images.rows()), 0);
     }
 
     fn iterate(&mut self) {

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)] // the only calls into C
 
+pub mod eigen;
 pub mod lanes;
 pub mod matrix;
 

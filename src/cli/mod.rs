@@ -49,7 +49,7 @@ pub enum Command {
     Synth(synth::Arguments),
     /// Train one network
     #[command(allow_negative_numbers = true)]
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
     /// Train every trial of a sweep file that has no result yet
     Sweep(sweep::Arguments),
     /// Print how far a sweep is

@@ -135,7 +135,8 @@ impl Site<'_> {
         let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
         let test = |network: &Parts| {
-            let accuracy = engine(precision).accuracy(network, &data.fitted, batch_size, data.rows(Split::Test));
+            let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
+            let accuracy = engine(precision).accuracy(network, &fitted, batch_size, data.rows(Split::Test));
             accuracy.expect("a network that was trained is whole")
         };
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);

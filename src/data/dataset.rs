@@ -1,13 +1,16 @@
 //! The three splits, their mean image and their fingerprint: one read-only copy that every worker shares.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::Files;
 use super::images::{Images, Rows};
-use super::prepare::{Fitted, Preparation};
+use super::prepare::{Fitted, Preparation, Recipe, components};
 use super::sets::contents::hex;
 use super::sets::{Format, Shape};
 use crate::error::{Error, Result};
@@ -119,8 +122,7 @@ impl Files {
             return Err(Error::content(&self.directory, expected, fingerprint, remedy));
         }
         let Self { training, test, directory, is_synthetic, .. } = self;
-        let (inputs, Splits { train, val, test: test_rows }) = (training.inputs, splits);
-        let fitted = Preparation::default().fit(training.rows(0..train), inputs);
+        let Splits { train, val, test: test_rows } = splits;
         // The fingerprint has been compared: what is made of the data does not depend on whether it was asked for.
         let config = DataConfig {
             train: Some(train),
@@ -129,19 +131,20 @@ impl Files {
             fingerprint: None,
             dataset: config.dataset,
         };
-        Ok(Dataset { training, test, splits, fitted, config, fingerprint, directory, is_synthetic })
+        Ok(Dataset { training, test, splits, config, fingerprint, directory, is_synthetic, made: Made::default() })
     }
 }
 
-/// Images, labels and mean image in memory.
+/// What is made of the images once, and shared by all workers: by name.
+type Made = Arc<Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>>;
+
+/// Images and labels in memory.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     training: Images,
     test: Images,
     /// Rows of each split.
     pub splits: Splits,
-    /// The preparation, fitted to the training split.
-    pub fitted: Fitted,
     /// As asked for, with the sizes that were found.
     pub config: DataConfig,
     /// Hash of the files, the split and the preprocessing: 16 hexadecimal digits.
@@ -150,6 +153,7 @@ pub struct Dataset {
     pub directory: PathBuf,
     /// Whether `mlpgrid synth` made them.
     pub is_synthetic: bool,
+    made: Made,
 }
 
 impl Dataset {
@@ -177,9 +181,41 @@ impl Dataset {
         [&self.training, &self.test].iter().map(|images| images.pixels.len() + images.labels.len()).sum()
     }
 
-    /// D, the number of inputs.
+    /// What `make` makes of the images, made once and shared. The `name` stands for everything that it depends on beside the images.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn once<M: Send + Sync + 'static>(
+        &self,
+        name: String,
+        make: impl FnOnce() -> std::result::Result<M, String>,
+    ) -> std::result::Result<Arc<M>, String> {
+        // The lock is held while it is made: others that want it wait, and do not make it too.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(there)) = made.get(&name).map(|there| Arc::clone(there).downcast::<M>()) {
+            return Ok(there);
+        }
+        let new = Arc::new(make()?);
+        made.insert(name, Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
+        Ok(new)
+    }
+
+    /// A preparation fitted to the training split.
+    ///
+    /// # Errors
+    /// It cannot be fitted.
+    pub fn fitted(&self, recipe: Recipe) -> std::result::Result<Arc<Fitted>, String> {
+        let rows = self.rows(Split::Train);
+        let decompose = || self.once("eigenvectors".to_owned(), || components::decompose(rows, self.inputs()));
+        // Outside of the lock, which is held while what is below is made.
+        let eigen = recipe.preparation.projects().then(decompose).transpose()?;
+        let eigen = || eigen.ok_or_else(|| "there are no eigenvectors".to_owned());
+        self.once(format!("{recipe:?}"), || recipe.fit(rows, self.shape(), eigen))
+    }
+
+    /// D, the numbers of an image.
     pub fn inputs(&self) -> usize {
-        self.fitted.inputs()
+        self.shape().inputs()
     }
 
     /// The shape of an image.

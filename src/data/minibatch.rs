@@ -1,22 +1,42 @@
-//! Bringing the rows of a minibatch together: the gather into the caller's buffer.
+//! Bringing the rows of a minibatch together: the gather into the caller's buffer, with what is changed at random on the way.
 
 use multiversion::multiversion;
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
+use super::augment::Augment;
 use super::prepare::Source;
+use super::sets::Shape;
 use crate::blas::matrix::Matrix;
+use crate::random::dropout::{Dropped, Uniforms};
+use crate::random::{self, Purpose};
 use crate::real::Real;
+
+/// What is changed at random in the rows of minibatches: functions of the seed and the iteration, the same for all trials of a cohort.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The images' shape.
+    pub shape: Shape,
+    /// What is changed in images.
+    pub augment: Augment,
+    /// The share of inputs that are set to zero.
+    pub input_dropout: f64,
+    /// Keys the streams.
+    pub seed: u64,
+    /// Keys the streams.
+    pub iteration: usize,
+}
 
 /// The rows that a product reads, and their labels.
 pub trait Batch<T>: Send {
     /// Room for `rows` rows of `inputs` numbers.
     fn new(rows: usize, inputs: usize) -> Self;
 
-    /// Gathers row `rows[i]` of `from` as row i, with its label.
+    /// Gathers row `rows[i]` of `from` as row i, with its label, and with `changes` if there are any.
     ///
     /// # Panics
     /// There are more rows than room, a row number is not below `from.len()`, or rows have another number of inputs.
-    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>);
+    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>, changes: Option<&Changes>);
 
     /// y as last gathered.
     fn labels(&self) -> &[u8];
@@ -29,6 +49,11 @@ pub struct Minibatch<T> {
     buffer: Matrix<T>,
     labels: Vec<u8>,
     rows: usize,
+    /// An image with its changes, as bytes.
+    image: Vec<u8>,
+    /// Images before they are projected, (room for rows, their inputs).
+    unprojected: Option<Matrix<T>>,
+    uniforms: Uniforms,
 }
 
 impl<T: Real> Minibatch<T> {
@@ -57,25 +82,81 @@ impl<T: Real> Minibatch<T> {
 
 impl<T: Real> Batch<T> for Minibatch<T> {
     fn new(rows: usize, inputs: usize) -> Self {
-        Self { buffer: Matrix::zeros(rows, inputs), labels: vec![0; rows], rows: 0 }
+        Self {
+            buffer: Matrix::zeros(rows, inputs),
+            labels: vec![0; rows],
+            rows: 0,
+            image: vec![],
+            unprojected: None,
+            uniforms: Uniforms::default(),
+        }
     }
 
-    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>) {
-        let Source::Bytes { rows: from, mean } = *from;
-        let inputs = self.buffer.columns();
-        assert_eq!(mean.len(), inputs, "rows have as many numbers as the buffer");
+    fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>, changes: Option<&Changes>) {
         self.rows = rows.len();
-        assert!(self.rows <= self.buffer.rows(), "{} rows do not fit a buffer of {}", self.rows, self.buffer.rows());
-        let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
-        let mut rows = rows.peekable();
-        for (place, label) in self.labels.iter_mut().enumerate() {
-            let Some(row) = rows.next() else { break };
-            if let Some(&next) = rows.peek() {
-                // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
-                std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
+        let room = self.buffer.rows();
+        assert!(self.rows <= room, "{} rows do not fit a buffer of {room}", self.rows);
+        match *from {
+            Source::Numbers { x, labels } => {
+                assert_eq!(x.ncols(), self.buffer.columns(), "rows have as many numbers as the buffer");
+                for (place, row) in rows.enumerate() {
+                    self.labels[place] = labels[row];
+                    let source = x.row(row).to_slice().expect("rows are contiguous");
+                    self.buffer.row_mut(place).copy_from_slice(source);
+                }
             }
-            *label = from.labels[row];
-            decode(self.buffer.row_mut(place), source(row), mean);
+            Source::Bytes { rows: from, mean, factor, projection } => {
+                let inputs = mean.len();
+                let outputs = projection.map_or(inputs, |matrix| matrix.nrows());
+                assert_eq!(outputs, self.buffer.columns(), "rows have as many numbers as the buffer");
+                let augmented = changes.filter(|changes| !changes.augment.is_none());
+                let mut views = augmented.map(|changes| {
+                    self.image.resize(inputs, 0);
+                    let stream = random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64);
+                    (changes, stream)
+                });
+                let target = match projection {
+                    None => &mut self.buffer,
+                    Some(_) => self.unprojected.get_or_insert_with(|| Matrix::zeros(room, inputs)),
+                };
+                let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
+                let mut rows = rows.peekable();
+                for (place, label) in self.labels.iter_mut().enumerate() {
+                    let Some(row) = rows.next() else { break };
+                    if let Some(&next) = rows.peek() {
+                        // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
+                        std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
+                    }
+                    *label = from.labels[row];
+                    let image = match &mut views {
+                        None => source(row),
+                        Some((changes, stream)) => {
+                            changes.augment.draw(changes.shape, stream).apply(
+                                changes.shape,
+                                source(row),
+                                &mut self.image,
+                            );
+                            &self.image
+                        }
+                    };
+                    match factor {
+                        None => decode(target.row_mut(place), image, mean),
+                        Some(factor) => decode_scaled(target.row_mut(place), image, mean, factor),
+                    }
+                }
+                if let (Some(projection), Some(unprojected)) = (projection, &self.unprojected) {
+                    let mut x = self.buffer.view_mut();
+                    general_mat_mul(T::one(), &unprojected.view(), &projection.t(), T::zero(), &mut x);
+                }
+            }
+        }
+        let dropped = changes.and_then(|changes| Some((changes, Dropped::of(changes.input_dropout)?)));
+        if let Some((changes, dropped)) = dropped {
+            let columns = self.buffer.columns();
+            self.uniforms.draw(changes.seed, Purpose::InputDropout, changes.iteration, self.rows, columns);
+            for row in 0..self.rows {
+                dropped.apply(self.buffer.row_mut(row), self.uniforms.row(row));
+            }
         }
     }
 
@@ -92,6 +173,14 @@ fn decode<T: Real>(target: &mut [T], source: &[u8], mean: &[T]) {
     }
 }
 
+/// A row of bytes, less the mean image, times a factor for each.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn decode_scaled<T: Real>(target: &mut [T], source: &[u8], mean: &[T], factor: &[T]) {
+    for (((value, &byte), &mean), &factor) in target.iter_mut().zip(source).zip(mean).zip(factor) {
+        *value = (T::from_byte(byte) - mean) * factor;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,8 +190,44 @@ mod tests {
     fn gather_brings_rows_and_labels_and_subtracts_the_mean() {
         let from = Rows { pixels: &[1, 2, 3, 4, 5, 6], labels: &[7, 8, 9] };
         let mut batch = Minibatch::<f32>::new(3, 2);
-        batch.gather(&Source::Bytes { rows: from, mean: &[0.5, 1.0] }, [2, 0].into_iter());
+        let mean = &[0.5, 1.0][..];
+        batch.gather(&Source::Bytes { rows: from, mean, factor: None, projection: None }, [2, 0].into_iter(), None);
         assert_eq!(batch.x(), ndarray::array![[4.5, 5.0], [0.5, 1.0]]);
         assert_eq!(batch.labels(), [9, 7]);
+    }
+
+    #[test]
+    fn changes_are_a_function_of_seed_and_iteration() {
+        let shape = Shape { rows: 4, columns: 4, channels: 3 };
+        let pixels: Vec<u8> = (0..480_u32).map(|at| (at * 31 % 251) as u8).collect();
+        let rows = Rows { pixels: &pixels, labels: &[0; 10] };
+        let augment = Augment { mirror: 0.5, shift: 2, ..Augment::default() };
+        let mean = vec![100.0_f32; 48];
+        let source = Source::Bytes { rows, mean: &mean, factor: None, projection: None };
+        let gathered = |seed, iteration, augment, input_dropout| {
+            let mut batch = Minibatch::new(10, 48);
+            let changes = Changes { shape, augment, input_dropout, seed, iteration };
+            batch.gather(&source, 0..10, Some(&changes));
+            batch.x().to_owned()
+        };
+        let plain = gathered(1, 0, Augment::default(), 0.0);
+        assert_eq!(plain[[3, 5]], f32::from(pixels[3 * 48 + 5]) - 100.0);
+        assert_eq!(gathered(1, 7, augment, 0.0), gathered(1, 7, augment, 0.0));
+        assert_ne!(gathered(1, 7, augment, 0.0), gathered(1, 8, augment, 0.0));
+        assert_ne!(gathered(1, 7, augment, 0.0), gathered(2, 7, augment, 0.0));
+        let dropped = gathered(1, 7, Augment::default(), 0.25);
+        for (dropped, plain) in dropped.iter().zip(&plain) {
+            assert!(*dropped == 0.0 || (dropped - plain / 0.75).abs() < 1e-3, "{dropped} of {plain}");
+        }
+    }
+
+    #[test]
+    fn projected_rows_are_the_product() {
+        let rows = Rows { pixels: &[1, 2, 3, 4, 5, 6], labels: &[0, 1] };
+        let projection = ndarray::array![[1.0, 0.0, 2.0], [0.0, -1.0, 0.0]];
+        let (mean, mut batch) = ([1.0; 3], Minibatch::<f64>::new(2, 2));
+        let projection = Some(projection.view());
+        batch.gather(&Source::Bytes { rows, mean: &mean, factor: None, projection }, [1, 0].into_iter(), None);
+        assert_eq!(batch.x(), ndarray::array![[13.0, -4.0], [4.0, -1.0]]);
     }
 }

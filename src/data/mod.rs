@@ -1,5 +1,6 @@
 //! Pixels: file formats, splits, minibatches, synthetic sets, downloads.
 
+pub mod augment;
 pub mod dataset;
 pub mod fetch;
 pub mod files;

@@ -14,6 +14,7 @@ use multiversion::multiversion;
 use ndarray::{Array1, Array2};
 
 use super::two_layer_net::rectify;
+use crate::random::dropout::{Dropped, Uniforms};
 use crate::real::Real;
 use crate::tensors::Parts;
 
@@ -68,22 +69,28 @@ impl<T: Real> Head<T> {
         self.b2.len()
     }
 
-    /// From Zᵀ / `scale`: Aᵀ in its place, and Sᵀ (C, B).
-    pub fn scores(&self, units: &mut UnitRows<'_, T>, scale: T, scores: &mut [T]) {
-        scores_of(self, units, scale, scores);
+    /// From Zᵀ / `scale`: Aᵀ in its place, of which some is dropped where that is asked for, and Sᵀ (C, B).
+    pub fn scores(
+        &self,
+        units: &mut UnitRows<'_, T>,
+        scale: T,
+        dropped: Option<(Dropped<T>, &Uniforms)>,
+        scores: &mut [T],
+    ) {
+        scores_of(self, units, scale, dropped, scores);
     }
 
-    /// From Aᵀ and dSᵀ: the gradient of these parameters, without penalty, and dZᵀ · `delta_factor` in place of Aᵀ. `d_activations` (B)
-    /// is room to work in.
+    /// From Aᵀ and dSᵀ: the gradient of these parameters, without penalty, and dZᵀ · `delta_factor` in place of Aᵀ. `kept_factor` is what
+    /// the activations that dropout kept were multiplied by. `d_activations` (B) is room to work in.
     pub fn backward(
         &self,
         units: &mut UnitRows<'_, T>,
         d_scores: &[T],
-        delta_factor: T,
+        [delta_factor, kept_factor]: [T; 2],
         gradient: &mut Self,
         d_activations: &mut [T],
     ) {
-        backward(self, units, d_scores, delta_factor, gradient, d_activations);
+        backward(self, units, d_scores, [delta_factor, kept_factor], gradient, d_activations);
     }
 
     /// b1, W2, b2 as plain numbers.
@@ -124,13 +131,20 @@ impl<T: Real> Head<T> {
     }
 }
 
-/// Turns Sᵀ (C, B) into dSᵀ = (P − onehot(y))ᵀ / B, and returns the data loss: the mean of −log P[i, y_i].
-pub fn softmax_loss<T: Real>(scores: &mut [T], labels: &[u8]) -> f64 {
-    loss_of(scores, labels)
+/// Turns Sᵀ (C, B) into dSᵀ = (P − Q)ᵀ / B, and returns the data loss: the mean of −Σ_c Q[i, c] log P[i, c], where Q is onehot(y), of
+/// which `smoothing` is spread over all classes.
+pub fn softmax_loss<T: Real>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
+    loss_of(scores, labels, smoothing)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn scores_of<T: Real>(layer: &Head<T>, units: &mut UnitRows<'_, T>, scale: T, scores: &mut [T]) {
+fn scores_of<T: Real>(
+    layer: &Head<T>,
+    units: &mut UnitRows<'_, T>,
+    scale: T,
+    dropped: Option<(Dropped<T>, &Uniforms)>,
+    scores: &mut [T],
+) {
     let (columns, classes) = (units.columns, layer.b2.len());
     for (row, &bias) in scores.chunks_exact_mut(columns).zip(&layer.b2) {
         row.fill(bias);
@@ -138,6 +152,9 @@ fn scores_of<T: Real>(layer: &Head<T>, units: &mut UnitRows<'_, T>, scale: T, sc
     for (unit, &bias) in layer.b1.iter().enumerate() {
         for value in units.row(unit) {
             *value = rectify(*value * scale + bias);
+        }
+        if let Some((dropped, uniforms)) = dropped {
+            dropped.apply(units.row(unit), uniforms.row(unit));
         }
     }
     // Several units at a time, so that a row of scores is loaded and stored once for all of them. Each score is still summed
@@ -174,21 +191,27 @@ fn add_units<T: Real, const U: usize>(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn loss_of<T: Real>(scores: &mut [T], labels: &[u8]) -> f64 {
+fn loss_of<T: Real>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
     let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
     let mut loss = 0.0;
     for (block, labels_of_block) in blocks.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block);
+        loss += softmax_block(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
     }
     for (at, label) in rest.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label]);
+        loss += softmax_block(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label], smoothing);
     }
     loss / labels.len() as f64
 }
 
-/// Softmax of the W columns from `start`: returns the sum of their −log P[i, y_i].
+/// Softmax of the W columns from `start`: returns the sum of their losses.
 #[inline(always)]
-fn softmax_block<T: Real, const W: usize>(scores: &mut [T], columns: usize, start: usize, labels: &[u8; W]) -> f64 {
+fn softmax_block<T: Real, const W: usize>(
+    scores: &mut [T],
+    columns: usize,
+    start: usize,
+    labels: &[u8; W],
+    smoothing: f64,
+) -> f64 {
     let count = T::from_f64(columns as f64);
     let mut largest = [T::neg_infinity(); W];
     for row in scores.chunks_exact(columns) {
@@ -197,6 +220,15 @@ fn softmax_block<T: Real, const W: usize>(scores: &mut [T], columns: usize, star
     }
     let of_label = |lane: usize| usize::from(labels[lane]) * columns + start + lane;
     let mut loss: f64 = (0..W).map(|lane| (largest[lane] - scores[of_label(lane)]).as_f64()).sum();
+    let classes = scores.len() / columns;
+    if smoothing > 0.0 {
+        // Σ_c Q log P is that of the label, and of each class its share of what is spread.
+        loss *= 1.0 - smoothing;
+        for row in scores.chunks_exact(columns) {
+            let of_row: f64 = (0..W).map(|lane| (largest[lane] - row[start + lane]).as_f64()).sum();
+            loss += of_row * (smoothing / classes as f64);
+        }
+    }
     let mut sums = [T::zero(); W];
     for row in scores.chunks_exact_mut(columns) {
         for lane in 0..W {
@@ -212,6 +244,13 @@ fn softmax_block<T: Real, const W: usize>(scores: &mut [T], columns: usize, star
             row[start + lane] *= factors[lane];
         }
     }
+    if smoothing > 0.0 {
+        let spread = T::from_f64(smoothing / classes as f64) / count;
+        scores.chunks_exact_mut(columns).for_each(|row| row[start..start + W].iter_mut().for_each(|d| *d -= spread));
+        let rest = T::from_f64(1.0 - smoothing) / count;
+        (0..W).for_each(|lane| scores[of_label(lane)] -= rest);
+        return loss;
+    }
     for lane in 0..W {
         scores[of_label(lane)] -= T::one() / count;
     }
@@ -223,7 +262,7 @@ fn backward<T: Real>(
     layer: &Head<T>,
     units: &mut UnitRows<'_, T>,
     d_scores: &[T],
-    delta_factor: T,
+    [delta_factor, kept_factor]: [T; 2],
     gradient: &mut Head<T>,
     d_activations: &mut [T],
 ) {
@@ -243,7 +282,7 @@ fn backward<T: Real>(
                 _ => backward_classes::<T, GROUP>(row, d_rows, weights, d_weights, d_activations),
             }
         }
-        *d_bias = rectify_gradient(row, d_activations, delta_factor);
+        *d_bias = rectify_gradient(row, d_activations, delta_factor, kept_factor);
     }
     for (d_bias, d_row) in gradient.b2.iter_mut().zip(d_scores.chunks_exact(columns)) {
         *d_bias = sum(d_row);
@@ -288,10 +327,10 @@ fn backward_classes<T: Real, const G: usize>(
     }
 }
 
-/// dZ is dA where A > 0, and zero elsewhere: returns Σ_i dZ[i, h], and leaves dZ · `factor` in place of A.
+/// dZ is dA · `kept` where A > 0, and zero elsewhere, dropped or not: returns Σ_i dZ[i, h], and leaves dZ · `factor` in place of A.
 #[inline(always)]
-fn rectify_gradient<T: Real>(activations: &mut [T], d_activations: &[T], factor: T) -> T {
-    let pick = |activation: T, d_activation: T| if activation <= T::zero() { T::zero() } else { d_activation };
+fn rectify_gradient<T: Real>(activations: &mut [T], d_activations: &[T], factor: T, kept: T) -> T {
+    let pick = |activation: T, d_activation: T| if activation <= T::zero() { T::zero() } else { d_activation * kept };
     let mut sums = [T::zero(); PARTIAL_SUMS];
     let (blocks, rest) = activations.as_chunks_mut::<PARTIAL_SUMS>();
     let (d_blocks, d_rest) = d_activations.as_chunks::<PARTIAL_SUMS>();

@@ -134,7 +134,11 @@ impl Provenance {
 
 impl SavedModel {
     /// The `network` of a trial that was trained on `data` with a BLAS kernel, with its validation accuracy.
+    ///
+    /// # Panics
+    /// What was done to the images cannot be done again.
     pub fn new(trial: &Trial, data: &Dataset, kernel: &str, network: &Parts, val_accuracy: Option<f64>) -> Self {
+        let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
         let provenance = Provenance {
             trial: trial.id.clone(),
             hyperparameters: (*trial.hyperparameters).clone(),
@@ -144,7 +148,7 @@ impl SavedModel {
             program: version::program(),
             kernel: kernel.to_owned(),
         };
-        Self { network: network.clone(), fitted: data.fitted.clone(), provenance }
+        Self { network: network.clone(), fitted: (*fitted).clone(), provenance }
     }
 
     /// C.
@@ -198,7 +202,7 @@ impl SavedModel {
         .map_err(wrong)?;
         let inputs = parts.tensor("W1").map_err(wrong)?.shape()[0];
         let fitted = Fitted::load(&parts, inputs).map_err(wrong)?;
-        parts.tensors.retain(|name, _| NAMES.contains(&name.as_str()));
+        parts.tensors.retain(|name, _| NAMES.contains(&name.strip_prefix("raw.").unwrap_or(name)));
         Ok(Self { network: parts, fitted, provenance })
     }
 }

@@ -28,10 +28,17 @@
 //! db1 = Σ_i dZ[i]                  (H)
 //! ```
 //!
+//! Two regularizers change that. *Dropout* multiplies A by a mask M (B, H), of zeros and 1/(1 − p), in training: A = max(0, Z) ∘ M, and
+//! dZ = dA ∘ M ∘ 1[Z > 0]. *Label smoothing* by s replaces onehot(y) in L and dS by Q = (1 − s) onehot(y) + s/C, so that
+//! L = −(1/B) Σ_i Σ_c Q[i, c] log P[i, c]. Source: C. Szegedy et al., "Rethinking the Inception Architecture" (2016).
+//!
 //! Source: the course notes of cs231n, "Putting it together: Minimal Neural Network Case Study",
 //! <https://cs231n.github.io/neural-networks-case-study/>.
 
+use clap::ValueEnum;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
+
+use serde::{Deserialize, Serialize};
 
 use crate::random::Normals;
 use crate::real::Real;
@@ -49,12 +56,46 @@ pub struct TwoLayerNet<T> {
     pub b2: Array1<T>,
 }
 
+/// The standard deviation of the first weights of a layer with n inputs and m outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// `weight_scale`, in both layers: the notebook's way
+    #[default]
+    Scale,
+    /// √(2/n) of n inputs: He's
+    He,
+    /// √(2/(n + m)) of n inputs and m outputs: Xavier Glorot's
+    Xavier,
+}
+
+impl Init {
+    /// Its name in files and flags. Identities of trials are hashes of it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Scale => "scale",
+            Self::He => "he",
+            Self::Xavier => "xavier",
+        }
+    }
+
+    /// Standard deviation of the weights of each layer. Sources: K. He et al., "Delving Deep into Rectifiers" (2015); X. Glorot and
+    /// Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010).
+    pub fn scales(self, inputs: usize, hidden: usize, classes: usize, weight_scale: f64) -> [f64; 2] {
+        let of_layer = |from: usize, to: usize| match self {
+            Self::Scale => weight_scale,
+            Self::He => (2.0 / from as f64).sqrt(),
+            Self::Xavier => (2.0 / (from + to) as f64).sqrt(),
+        };
+        [of_layer(inputs, hidden), of_layer(hidden, classes)]
+    }
+}
+
 impl<T: Real> TwoLayerNet<T> {
-    /// Weights drawn from a normal distribution of standard deviation `weight_scale`, W1 first, row by row; biases zero.
-    pub fn random(inputs: usize, hidden: usize, classes: usize, weight_scale: f64, stream: &mut impl Normals) -> Self {
-        let mut weight = || T::from_f64(weight_scale * stream.normal());
-        let mut draw = |shape| Array2::from_shape_simple_fn(shape, &mut weight);
-        let (w1, w2) = (draw((inputs, hidden)), draw((hidden, classes)));
+    /// Weights drawn from normal distributions with these standard deviations for W1 and W2, W1 first, row by row; biases zero.
+    pub fn random(inputs: usize, hidden: usize, classes: usize, scales: [f64; 2], stream: &mut impl Normals) -> Self {
+        let mut draw = |shape, scale: f64| Array2::from_shape_simple_fn(shape, || T::from_f64(scale * stream.normal()));
+        let (w1, w2) = (draw((inputs, hidden), scales[0]), draw((hidden, classes), scales[1]));
         Self { w1, b1: Array1::zeros(hidden), w2, b2: Array1::zeros(classes) }
     }
 
@@ -79,10 +120,26 @@ impl<T: Real> TwoLayerNet<T> {
     /// # Panics
     /// The shapes do not fit, or a label is not below C.
     pub fn loss(&self, x: ArrayView2<'_, T>, labels: &[u8], l2: f64) -> (f64, Self) {
+        self.regularized_loss(x, labels, l2, 0.0, None)
+    }
+
+    /// As [`loss`](Self::loss), with label smoothing by a share s, and dropout by a mask M (B, H).
+    ///
+    /// # Panics
+    /// The shapes do not fit, or a label is not below C.
+    pub fn regularized_loss(
+        &self,
+        x: ArrayView2<'_, T>,
+        labels: &[u8],
+        l2: f64,
+        smoothing: f64,
+        mask: Option<ArrayView2<'_, T>>,
+    ) -> (f64, Self) {
         let (rows, penalty) = (T::from_f64(labels.len() as f64), T::from_f64(2.0 * l2));
-        let hidden = self.hidden_activations(x);
+        let mut hidden = self.hidden_activations(x);
+        mask.iter().for_each(|mask| hidden *= mask);
         let mut scores = hidden.dot(&self.w2) + &self.b2;
-        let data_loss = softmax_loss(&mut scores.view_mut(), labels);
+        let data_loss = softmax_loss(&mut scores.view_mut(), labels, smoothing);
 
         let d_scores = scores.mapv_into(|value| value / rows);
         let w2 = hidden.t().dot(&d_scores) + &self.w2 * penalty;
@@ -93,6 +150,7 @@ impl<T: Real> TwoLayerNet<T> {
                 *delta = T::zero();
             }
         });
+        mask.iter().for_each(|mask| d_hidden *= mask);
         let w1 = x.t().dot(&d_hidden) + &self.w1 * penalty;
         let b1 = d_hidden.sum_axis(Axis(0));
         (data_loss + l2 * self.squared_weights(), Self { w1, b1, w2, b2 })
@@ -124,18 +182,20 @@ pub fn rectify<T: Real>(value: T) -> T {
     if value < T::zero() { T::zero() } else { value }
 }
 
-/// Turns scores S (B, C) into P − onehot(y), and returns the mean of −log P[i, y_i].
-pub fn softmax_loss<T: Real>(scores: &mut ArrayViewMut2<'_, T>, labels: &[u8]) -> f64 {
+/// Turns scores S (B, C) into P − Q, and returns the mean of −Σ_c Q[i, c] log P[i, c], with labels smoothed by a share.
+pub fn softmax_loss<T: Real>(scores: &mut ArrayViewMut2<'_, T>, labels: &[u8], smoothing: f64) -> f64 {
     let mut loss = 0.0;
+    let spread = smoothing / scores.ncols() as f64;
     for (mut row, &label) in scores.rows_mut().into_iter().zip(labels) {
         let largest = row.fold(T::neg_infinity(), |largest, &score| largest.max(score));
         row.mapv_inplace(|score| score - largest);
         let of_label = row[usize::from(label)].as_f64();
+        let of_all: f64 = if smoothing > 0.0 { row.iter().map(|score| score.as_f64()).sum() } else { 0.0 };
         row.mapv_inplace(T::exp);
         let sum = row.sum();
-        loss += sum.as_f64().ln() - of_label;
-        row.mapv_inplace(|exponential| exponential / sum);
-        row[usize::from(label)] -= T::one();
+        loss += sum.as_f64().ln() - (1.0 - smoothing) * of_label - spread * of_all;
+        row.mapv_inplace(|exponential| exponential / sum - T::from_f64(spread));
+        row[usize::from(label)] -= T::from_f64(1.0 - smoothing);
     }
     loss / labels.len() as f64
 }

@@ -4,6 +4,10 @@ use std::fmt;
 
 use clap::ValueEnum;
 
+use super::optimizer::Optimizer;
+use super::schedule::ScheduleName;
+use super::two_layer_net::Init;
+use crate::data::prepare::Preparation;
 use crate::data::sampler::Sampling;
 use crate::numbers;
 use crate::random::Generator;
@@ -141,7 +145,7 @@ macro_rules! one_of_several_words {
     )*};
 }
 
-one_of_several_words!(Sampling, Precision, Generator);
+one_of_several_words!(Sampling, Precision, Generator, Optimizer, ScheduleName, Init, Preparation);
 
 #[cfg(test)]
 mod tests {
@@ -161,6 +165,10 @@ mod tests {
         every_word_has_one_spelling::<Sampling>(|word| word.key());
         every_word_has_one_spelling::<Precision>(|word| word.key());
         every_word_has_one_spelling::<Generator>(|word| word.key());
+        every_word_has_one_spelling::<Optimizer>(|word| word.key());
+        every_word_has_one_spelling::<ScheduleName>(|word| word.key());
+        every_word_has_one_spelling::<Init>(|word| word.key());
+        every_word_has_one_spelling::<Preparation>(|word| word.key());
         every_word_has_one_spelling::<Format>(|word| word.key);
     }
 

@@ -5,6 +5,7 @@
 //!
 //! [`numpy`] is the other kind: one stream for everything, which replays what notebooks published.
 
+pub mod dropout;
 pub mod numpy;
 
 use byteorder::{ByteOrder, LittleEndian};
@@ -63,6 +64,12 @@ pub enum Purpose {
     Init,
     /// The rows of each minibatch.
     Minibatches,
+    /// The hidden units that each image does not see; the index is the iteration.
+    Dropout,
+    /// The inputs that are left out of each image; the index is the iteration.
+    InputDropout,
+    /// The changes to the images of a minibatch; the index is the iteration.
+    Augmentation,
     /// The products that show a BLAS kernel's order of summation.
     Lanes,
     /// The class patterns of a synthetic data set.
@@ -77,6 +84,9 @@ impl Purpose {
         match self {
             Self::Init => b"init",
             Self::Minibatches => b"minibatches",
+            Self::Dropout => b"dropout",
+            Self::InputDropout => b"input dropout",
+            Self::Augmentation => b"augmentation",
             Self::Lanes => b"lanes",
             Self::SyntheticPatterns => b"synth patterns",
             Self::SyntheticImages => b"synth images",

@@ -79,7 +79,7 @@ impl Cifar {
 }
 
 fn first_network<T: Real>(data: &Dataset, trial: &Hyperparameters, state: &mut RandomState) -> Parts {
-    TwoLayerNet::<T>::random(data.inputs(), trial.hidden, data.classes(), trial.weight_scale, state).save()
+    TwoLayerNet::<T>::random(data.inputs(), trial.hidden, data.classes(), [trial.weight_scale; 2], state).save()
 }
 
 /// Keeps what training reports.

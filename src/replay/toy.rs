@@ -11,8 +11,7 @@ use crate::data::minibatch::Minibatch;
 use crate::model::TwoLayerNet;
 use crate::model::cohort::{Cohort, Step};
 use crate::model::optimizer::Method;
-use crate::model::optimizer::Rule;
-use crate::model::schedule::{Moment, Schedule};
+use crate::model::schedule::{Curve, Moment, Schedule};
 use crate::model::wide::blas::Blas;
 use crate::random::numpy::RandomState;
 use crate::train::LossPoint;
@@ -66,7 +65,7 @@ impl Toy {
 fn network(state: &mut RandomState) -> TwoLayerNet<f64> {
     let [_, inputs, hidden, classes] = SIZES;
     state.seed(0);
-    TwoLayerNet::random(inputs, hidden, classes, WEIGHT_SCALE, state)
+    TwoLayerNet::random(inputs, hidden, classes, [WEIGHT_SCALE; 2], state)
 }
 
 /// The loss with its penalty, and the gradient that training would descend: the derivative, or the one that the notebook's author
@@ -119,16 +118,17 @@ fn train(
     state: &mut RandomState,
     penalty_gradient: PenaltyGradient,
 ) -> Vec<f64> {
-    let method = Method { rule: Rule::Sgd, l2: TRAINING_L2 * penalty_gradient.share() };
-    let schedule = Schedule::EpochDecay { factor: LEARNING_RATE_DECAY };
+    let method = Method::descent(TRAINING_L2 * penalty_gradient.share());
+    let schedule =
+        Schedule { base: LEARNING_RATE, warmup: 0, curve: Curve::EpochDecay { factor: LEARNING_RATE_DECAY } };
     let mut cohort = Cohort::<Blas<f64>>::new(vec![(net, method)], Lanes::alone());
     let mut scratch = cohort.scratch(BATCH_SIZE as usize);
     let mut iterate = |iteration| {
         let rows: Vec<usize> = (0..BATCH_SIZE).map(|_| state.choice(SIZES[0] as u32) as usize).collect();
         let labels = rows.iter().map(|&row| LABELS[row]).collect();
         let batch = Minibatch::of(x.select(Axis(0), &rows), labels);
-        let rate = schedule.rate(LEARNING_RATE, Moment { iteration, per_epoch: 1, iterations: ITERATIONS });
-        let (penalty, mut step) = (cohort.penalty(0), [Step { iteration, rate, data_loss: 0.0 }]);
+        let rate = schedule.rate(Moment { iteration, per_epoch: 1, iterations: ITERATIONS });
+        let (penalty, mut step) = (cohort.penalty(0), [Step { iteration, rate, ..Step::default() }]);
         cohort.iterate(&batch, &mut scratch, &mut step);
         let point = LossPoint { iteration, data_loss: step[0].data_loss, penalty, learning_rate: rate };
         penalty_gradient.whole(point).loss()

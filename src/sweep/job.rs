@@ -64,7 +64,8 @@ impl<'a> Job<'a> {
         workers: usize,
     ) -> Self {
         let data = site.data;
-        let may_share = |h: &Hyperparameters| engine(h.precision).may_share(h.batch_size, data.inputs());
+        let may_share =
+            |h: &Hyperparameters| engine(h.precision).may_share(h.batch_size, h.recipe().outputs(data.inputs()));
         let alone = missing.iter().filter(|trial| !may_share(&trial.hyperparameters)).count();
         let limits = Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine() };
 

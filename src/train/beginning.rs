@@ -8,16 +8,16 @@ use crate::random::numpy::RandomState;
 use crate::random::{self, Generator, Normals, Purpose};
 use crate::real::Real;
 
-/// The first network of each task, and the stream of minibatches, that their hyperparameters and seeds give.
+/// The first network of each task, of `inputs` inputs, and the stream of minibatches, that their hyperparameters and seeds give.
 ///
 /// # Panics
 /// There are no tasks.
-pub fn draw<T: Real>(data: &Dataset, tasks: &[Task<'_>]) -> (Vec<TwoLayerNet<T>>, Sampler) {
+pub fn draw<T: Real>(data: &Dataset, inputs: usize, tasks: &[Task<'_>]) -> (Vec<TwoLayerNet<T>>, Sampler) {
     let shared = tasks[0].hyperparameters;
     let rows = data.rows(Split::Train).len();
     match shared.random {
         Generator::ChaCha8 => {
-            let draw = |h: &_| first_network(data, h, &mut random::stream(shared.seed, Purpose::Init, 0));
+            let draw = |h: &_| first_network(data, inputs, h, &mut random::stream(shared.seed, Purpose::Init, 0));
             (first_networks(tasks, draw), Sampler::new(shared.seed, shared.sampling, rows))
         }
         Generator::Numpy => {
@@ -27,7 +27,7 @@ pub fn draw<T: Real>(data: &Dataset, tasks: &[Task<'_>]) -> (Vec<TwoLayerNet<T>>
             let mut state = first.clone();
             let draw = |h: &_| {
                 state = first.clone();
-                first_network(data, h, &mut state)
+                first_network(data, inputs, h, &mut state)
             };
             let networks = first_networks(tasks, draw);
             (networks, Sampler::from_numpy(state, shared.sampling, rows))
@@ -45,18 +45,44 @@ fn first_networks<T: Clone>(
     let drawn_by = |h: &CheckedHyperparameters| {
         let Hyperparameters {
             hidden,
-            weight_scale,
-            seed: _,
-            random: _,
-            precision: _,
-            batch_size: _,
-            sampling: _,
             learning_rate: _,
             learning_rate_decay: _,
             l2: _,
+            batch_size: _,
             iterations: _,
+            weight_scale,
+            sampling: _,
+            precision: _,
+            random: _,
+            seed: _,
+            optimizer: _,
+            momentum: _,
+            beta1: _,
+            beta2: _,
+            epsilon: _,
+            clip_norm: _,
+            schedule: _,
+            warmup: _,
+            learning_rate_floor: _,
+            decay_epochs: _,
+            dropout: _,
+            input_dropout: _,
+            label_smoothing: _,
+            average: _,
+            max_norm: _,
+            init,
+            preparation: _,
+            components: _,
+            whitening_epsilon: _,
+            mirror: _,
+            shift: _,
+            crop: _,
+            rotate: _,
+            cutout: _,
+            brightness: _,
+            contrast: _,
         } = **h;
-        (hidden, weight_scale)
+        (hidden, weight_scale, init)
     };
     let mut networks: Vec<TwoLayerNet<T>> = Vec::with_capacity(tasks.len());
     for (at, task) in tasks.iter().enumerate() {
@@ -68,6 +94,12 @@ fn first_networks<T: Clone>(
 }
 
 /// The network that a trial starts from: drawn for its seed and shape alone.
-fn first_network<T: Real>(data: &Dataset, h: &CheckedHyperparameters, stream: &mut impl Normals) -> TwoLayerNet<T> {
-    TwoLayerNet::random(data.inputs(), h.hidden, data.classes(), h.weight_scale, stream)
+fn first_network<T: Real>(
+    data: &Dataset,
+    inputs: usize,
+    h: &CheckedHyperparameters,
+    stream: &mut impl Normals,
+) -> TwoLayerNet<T> {
+    let scales = h.init.scales(inputs, h.hidden, data.classes(), h.weight_scale);
+    TwoLayerNet::random(inputs, h.hidden, data.classes(), scales, stream)
 }

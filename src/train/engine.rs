@@ -89,12 +89,16 @@ impl<W: Wide> Engine for Arithmetic<W> {
         let batch_size = hyperparameters.batch_size;
         let bytes = size_of::<W::Real>();
         let rows = batch_size + EVALUATION_ROWS;
-        let matrices = 3 + hyperparameters.rule().slots();
+        let layout = hyperparameters.method().layout();
+        // All matrices, and those that are saved a second and a third time: as they begin or on their way into a checkpoint, and its bytes.
+        let matrices = layout.matrices() + 2 * (1 + layout.slots() + usize::from(layout.averages));
+        let outputs = hyperparameters.recipe().outputs(inputs);
+        let unprojected = if outputs < inputs || hyperparameters.preparation.projects() { inputs } else { 0 };
         Fit {
-            cost_of_unit: 4.0 * batch_size as f64 * inputs as f64 * (bytes as f64 / 4.0),
-            weight_bytes_of_unit: inputs * bytes,
-            bytes_of_unit: (matrices * inputs + rows) * bytes,
-            bytes_fixed: rows * inputs * bytes,
+            cost_of_unit: 4.0 * batch_size as f64 * outputs as f64 * (bytes as f64 / 4.0),
+            weight_bytes_of_unit: outputs * bytes,
+            bytes_of_unit: (matrices * outputs + rows) * bytes,
+            bytes_fixed: rows * (outputs + unprojected) * bytes,
         }
     }
 

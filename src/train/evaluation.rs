@@ -1,12 +1,11 @@
 //! Accuracy of the members of a cohort.
 
-use crate::blas::lanes::Lanes;
-use crate::blas::lanes::Shape;
+use crate::blas::lanes::{Lanes, Shape};
 use crate::data::images::Rows;
 use crate::data::minibatch::Batch;
 use crate::data::prepare::{Fitted, Source};
 use crate::model::TwoLayerNet;
-use crate::model::cohort::{Cohort, Scratch};
+use crate::model::cohort::{Cohort, Scratch, Weights};
 use crate::model::optimizer::Method;
 use crate::model::wide::Wide;
 use crate::tensors::Parts;
@@ -39,12 +38,12 @@ impl<W: Wide> Evaluation<W> {
     }
 
     /// The accuracy of each member of `cohort` on all rows of a split, a fraction.
-    pub fn accuracies(&mut self, cohort: &Cohort<W>, from: &Source<'_, W::Real>) -> &[f64] {
+    pub fn accuracies(&mut self, cohort: &Cohort<W>, weights: Weights, from: &Source<'_, W::Real>) -> &[f64] {
         self.begin(cohort);
         for start in (0..from.len()).step_by(EVALUATION_ROWS) {
             let end = (start + EVALUATION_ROWS).min(from.len());
-            self.batch.gather(from, start..end);
-            cohort.count_correct(&self.batch, &mut self.scratch, &mut self.correct);
+            self.batch.gather(from, start..end, None);
+            cohort.count_correct(&self.batch, weights, &mut self.scratch, &mut self.correct);
         }
         self.fractions(from.len())
     }
@@ -57,7 +56,7 @@ impl<W: Wide> Evaluation<W> {
         scratch: &mut Scratch<W::Real>,
     ) -> &[f64] {
         self.begin(cohort);
-        cohort.count_correct(batch, scratch, &mut self.correct);
+        cohort.count_correct(batch, Weights::Averaged, scratch, &mut self.correct);
         self.fractions(batch.labels().len())
     }
 
@@ -75,9 +74,9 @@ impl<W: Wide> Evaluation<W> {
 
 /// As [`Engine::accuracy`](super::Engine::accuracy).
 pub fn accuracy<W: Wide>(network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String> {
-    let inputs = fitted.inputs();
+    let inputs = fitted.outputs();
     let lanes = W::lanes(shape(inputs, batch_size)).unwrap_or_else(Lanes::alone);
     let cohort = Cohort::<W>::new(vec![(TwoLayerNet::load(network)?, Method::default())], lanes);
     let prepared = fitted.prepared();
-    Ok(Evaluation::new(&cohort, inputs).accuracies(&cohort, &prepared.source(rows))[0])
+    Ok(Evaluation::new(&cohort, inputs).accuracies(&cohort, Weights::Raw, &prepared.source(rows))[0])
 }

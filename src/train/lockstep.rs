@@ -1,6 +1,6 @@
 //! A cohort with its minibatches and buffers: what one iteration needs, in training and in benches.
 
-use crate::data::minibatch::Batch;
+use crate::data::minibatch::{Batch, Changes};
 use crate::data::prepare::Source;
 use crate::data::sampler::Sampler;
 use crate::model::cohort::{Cohort, Scratch, Step};
@@ -14,6 +14,8 @@ pub struct Lockstep<W: Wide> {
     pub batch: W::Batch,
     /// The buffers between the products.
     pub scratch: Scratch<W::Real>,
+    /// What is changed at random in minibatches.
+    pub changes: Option<Changes>,
     sampler: Sampler,
     rows: Vec<u32>,
 }
@@ -25,6 +27,7 @@ impl<W: Wide> Lockstep<W> {
             batch: Batch::new(batch_size, inputs),
             scratch: cohort.scratch(batch_size),
             rows: vec![0; batch_size],
+            changes: None,
             cohort,
             sampler,
         }
@@ -35,10 +38,11 @@ impl<W: Wide> Lockstep<W> {
         self.sampler.draw(&mut self.rows);
     }
 
-    /// Draws the next minibatch and gathers its rows.
-    pub fn gather(&mut self, from: &Source<'_, W::Real>) {
+    /// Draws the next minibatch, that of an iteration, and gathers its rows.
+    pub fn gather(&mut self, from: &Source<'_, W::Real>, iteration: usize) {
         self.sampler.draw(&mut self.rows);
-        self.batch.gather(from, self.rows.iter().map(|&row| row as usize));
+        self.changes.iter_mut().for_each(|changes| changes.iteration = iteration);
+        self.batch.gather(from, self.rows.iter().map(|&row| row as usize), self.changes.as_ref());
     }
 
     /// One iteration of every member on the next minibatch.
@@ -46,7 +50,7 @@ impl<W: Wide> Lockstep<W> {
     /// # Panics
     /// As [`Cohort::iterate`].
     pub fn iterate(&mut self, from: &Source<'_, W::Real>, steps: &mut [Step]) {
-        self.gather(from);
+        self.gather(from, steps.first().map_or(0, |step| step.iteration));
         self.cohort.iterate(&self.batch, &mut self.scratch, steps);
     }
 }

@@ -69,6 +69,9 @@ pub struct Outcome {
     pub status: Status,
     /// Validation accuracy after the last iteration, a fraction; none if it diverged.
     pub val_accuracy: Option<f64>,
+    /// That of the weights that are not averaged, where [`Outcome::val_accuracy`] is that of an average.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub raw_val_accuracy: Option<f64>,
     /// Loss of the first iteration.
     pub first_loss: Option<f64>,
     /// Loss of the last iteration; none if it diverged.
@@ -89,6 +92,7 @@ impl Outcome {
         Self {
             status: Status::Diverged,
             val_accuracy: None,
+            raw_val_accuracy: None,
             first_loss: so_far.first_loss,
             final_loss: None,
             train_accuracy: None,
@@ -103,6 +107,7 @@ impl Outcome {
         Self {
             status: Status::Complete,
             val_accuracy: Some(val_accuracy),
+            raw_val_accuracy: None,
             first_loss: so_far.first_loss,
             final_loss: Some(loss),
             train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
@@ -117,6 +122,7 @@ impl Outcome {
         Self {
             status: Status::Failed,
             val_accuracy: None,
+            raw_val_accuracy: None,
             first_loss: None,
             final_loss: None,
             train_accuracy: None,

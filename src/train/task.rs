@@ -37,7 +37,8 @@ pub enum Origin {
     Resumed(State),
 }
 
-/// Floating-point operations of an iteration of a trial: 4·B·D·H, the two products with D.
+/// Floating-point operations of an iteration of a trial on images of `inputs` numbers: 4·B·D·H, the two products with D, what is left of
+/// these numbers once they are prepared.
 pub fn work_of_iteration(trial: &Hyperparameters, inputs: usize) -> f64 {
-    4.0 * trial.batch_size as f64 * inputs as f64 * trial.hidden as f64
+    4.0 * trial.batch_size as f64 * trial.recipe().outputs(inputs) as f64 * trial.hidden as f64
 }

@@ -3,18 +3,23 @@
 //! The order of an iteration is the notebook's: draw a minibatch, take the loss, update; where an epoch begins (iteration 0
 //! included), measure accuracies after that update, then decay the learning rate.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use ndarray::{Array2, s};
+
 use super::beginning::draw;
-use super::evaluation::{Evaluation, shape};
+use super::evaluation::{EVALUATION_ROWS, Evaluation, shape};
 use super::lockstep::Lockstep;
 use super::observer::{Detail, Ended, MemberState, Next, Observer, State};
 use super::outcome::{EpochPoint, LossPoint, Outcome, SoFar};
 use super::task::{Origin, Task, work_of_iteration};
 use crate::blas::lanes::Lanes;
-use crate::data::prepare::Prepared;
+use crate::data::augment::Augment;
+use crate::data::minibatch::{Batch, Changes, Minibatch};
+use crate::data::prepare::{Fitted, Prepared, Source};
 use crate::data::{Dataset, Split};
-use crate::model::cohort::{Cohort, Step};
+use crate::model::cohort::{Cohort, Step, Weights};
 use crate::model::schedule::{Moment, Rate};
 use crate::model::wide::Wide;
 use crate::model::{Hyperparameters, TwoLayerNet};
@@ -31,12 +36,17 @@ struct Running<'a> {
     /// The loss of this iteration; its penalty is taken only where the loss is kept.
     loss: LossPoint,
     val_accuracy: f64,
+    /// That of the weights that are not averaged, where others are.
+    raw_val_accuracy: Option<f64>,
 }
 
 /// A cohort, where it stands, and the buffers that it works in. Member k of the cohort is `running[k]`, and does `steps[k]`.
 pub(super) struct Training<'a, W: Wide> {
     data: &'a Dataset,
+    training_rows: PreparedRows<W::Real>,
+    validation_rows: PreparedRows<W::Real>,
     prepared: Prepared<W::Real>,
+    seed: u64,
     /// Floating-point operations of an iteration of one hidden unit.
     work_of_unit: f64,
     iteration: usize,
@@ -57,7 +67,8 @@ impl<'a, W: Wide> Training<'a, W> {
     /// As [`Engine::train`](super::Engine::train).
     pub(super) fn new(origin: Origin, data: &'a Dataset, tasks: &[Task<'a>]) -> Result<Self, String> {
         let shared = tasks[0].hyperparameters;
-        let (inputs, batch_size) = (data.inputs(), shared.batch_size);
+        let fitted = data.fitted(shared.recipe())?;
+        let (inputs, batch_size) = (fitted.outputs(), shared.batch_size);
         let lanes = W::lanes(shape(inputs, batch_size));
         assert!(lanes.is_some() || tasks.len() == 1, "this BLAS kernel has no lanes: trials train alone");
         let lanes = lanes.unwrap_or_else(Lanes::alone);
@@ -70,7 +81,7 @@ impl<'a, W: Wide> Training<'a, W> {
         let fresh = |trial: usize| (trial, SoFar::default());
         let (cohort, sampler, iteration, trials) = match origin {
             Origin::Seed => {
-                let (networks, sampler) = draw::<W::Real>(data, tasks);
+                let (networks, sampler) = draw::<W::Real>(data, inputs, tasks);
                 let networks = networks.into_iter().enumerate().map(|(trial, network)| (network, method(trial)));
                 let trials: Vec<_> = (0..tasks.len()).map(fresh).collect();
                 (Cohort::<W>::new(networks.collect(), lanes), sampler, 0, trials)
@@ -84,26 +95,33 @@ impl<'a, W: Wide> Training<'a, W> {
             Origin::Resumed(State { iteration, members }) => {
                 let parts: Vec<_> = members.iter().map(|member| (&member.parts, method(member.trial))).collect();
                 let cohort = Cohort::resume(&parts, inputs, lanes)?;
-                let sampler = draw::<W::Real>(data, &tasks[..1]).1;
+                let sampler = draw::<W::Real>(data, inputs, &tasks[..1]).1;
                 (cohort, sampler, iteration, members.into_iter().map(|member| (member.trial, member.so_far)).collect())
             }
         };
         let run = |(trial, so_far): (usize, SoFar)| {
             let task = tasks[trial];
-            let rate = Rate::new(task.hyperparameters.schedule(), task.hyperparameters.learning_rate);
+            let rate = Rate::new(task.hyperparameters.schedule());
             let loss = LossPoint { iteration: 0, data_loss: 0.0, penalty: 0.0, learning_rate: 0.0 };
-            Running { trial, task, rate, so_far, loss, val_accuracy: 0.0 }
+            Running { trial, task, rate, so_far, loss, val_accuracy: 0.0, raw_val_accuracy: None }
         };
         let running: Vec<_> = trials.into_iter().map(run).collect();
         let one_unit = Hyperparameters { hidden: 1, ..(**shared).clone() };
         let evaluation = Evaluation::new(&cohort, inputs);
         let mut lockstep = Lockstep::new(cohort, sampler, batch_size, inputs);
+        let (augment, input_dropout, seed) = (shared.augment(), shared.input_dropout, shared.seed);
+        let shape = data.shape();
+        let changes = Changes { shape, augment, input_dropout, seed, iteration: 0 };
+        lockstep.changes = (!augment.is_none() || input_dropout > 0.0).then_some(changes);
         // The stream of minibatches comes to its place by drawing those of the iterations that were done.
         (0..iteration).for_each(|_| lockstep.skip());
         Ok(Self {
             data,
-            prepared: data.fitted.prepared(),
-            work_of_unit: work_of_iteration(&one_unit, inputs),
+            training_rows: PreparedRows::of(data, &fitted, shared, Split::Train, augment)?,
+            validation_rows: PreparedRows::of(data, &fitted, shared, Split::Val, Augment::default())?,
+            prepared: fitted.prepared(),
+            seed,
+            work_of_unit: work_of_iteration(&one_unit, data.inputs()),
             iteration,
             iterations_per_epoch: shared.iterations_per_epoch(data.rows(Split::Train).len()),
             steps: vec![Step::default(); running.len()],
@@ -159,9 +177,9 @@ impl<'a, W: Wide> Training<'a, W> {
             let is_asked_for = detail == Detail::EveryIteration || is_kept(run);
             let penalty = if is_asked_for { self.lockstep.cohort.penalty(member) } else { 0.0 };
             run.loss = LossPoint { iteration, data_loss: 0.0, penalty, learning_rate };
-            *step = Step { iteration, rate: learning_rate, data_loss: 0.0 };
+            *step = Step { iteration, rate: learning_rate, seed: self.seed, data_loss: 0.0 };
         }
-        let source = self.prepared.source(self.data.rows(Split::Train));
+        let source = self.training_rows.source(&self.prepared, self.data, Split::Train);
         self.lockstep.iterate(&source, &mut self.steps);
         let units: usize = self.running.iter().map(|run| run.task.hyperparameters.hidden).sum();
         observer.iterated(self.running.len(), units as f64 * self.work_of_unit);
@@ -221,20 +239,27 @@ impl<'a, W: Wide> Training<'a, W> {
 
     /// Measures the accuracy of every member on the validation split.
     fn validate(&mut self) {
-        let source = self.prepared.source(self.data.rows(Split::Val));
-        let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, &source);
+        let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
+        let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Averaged, &source);
         self.running.iter_mut().zip(accuracies).for_each(|(run, &accuracy)| run.val_accuracy = accuracy);
     }
 
     fn end_complete(&mut self, observer: &mut dyn Observer) {
         self.validate();
+        if self.lockstep.cohort.averages() {
+            let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
+            let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Raw, &source);
+            self.running.iter_mut().zip(accuracies).for_each(|(run, &raw)| run.raw_val_accuracy = Some(raw));
+        }
         let iterations = self.iteration;
-        let (left, networks) =
-            self.leave(|run| run.task.until == iterations, |cohort, member| cohort.network(member).save());
+        let (left, networks) = self.leave(|run| run.task.until == iterations, network_of);
         let end = |(run, network): (Running<'_>, Parts)| Ended {
             trial: run.trial,
             train_seconds: run.so_far.seconds,
-            outcome: Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far),
+            outcome: Outcome {
+                raw_val_accuracy: run.raw_val_accuracy,
+                ..Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far)
+            },
             network: Some(network),
         };
         observer.ended(left.into_iter().zip(networks).map(end).collect());
@@ -266,4 +291,57 @@ impl Running<'_> {
         let is_kept = epoch_begins || iteration + 1 == self.task.until;
         !(data_loss.is_finite() && (!is_kept || self.loss.loss().is_finite()))
     }
+}
+
+/// The rows of a split that are prepared once for all cohorts, where that pays: a projection costs a product.
+struct PreparedRows<T>(Option<Arc<Array2<T>>>);
+
+impl<T: Real> PreparedRows<T> {
+    /// None where rows are gathered as bytes: without a projection, or where images change from iteration to iteration.
+    fn of(
+        data: &Dataset,
+        fitted: &Fitted,
+        hyperparameters: &Hyperparameters,
+        split: Split,
+        augment: Augment,
+    ) -> Result<Self, String> {
+        let recipe = hyperparameters.recipe();
+        if !recipe.preparation.projects() || !augment.is_none() {
+            return Ok(Self(None));
+        }
+        let name = format!("{recipe:?} {split:?} {:?}", T::PRECISION);
+        let make = || {
+            let (prepared, rows) = (fitted.prepared::<T>(), data.rows(split));
+            let (source, count) = (prepared.source(rows), rows.len());
+            // By the gather, in the blocks of an evaluation: the same bits as those of an evaluation that prepares them itself.
+            let mut batch = Minibatch::new(EVALUATION_ROWS, fitted.outputs());
+            let mut numbers = Array2::zeros((count, fitted.outputs()));
+            for start in (0..count).step_by(EVALUATION_ROWS) {
+                let end = (start + EVALUATION_ROWS).min(count);
+                batch.gather(&source, start..end, None);
+                numbers.slice_mut(s![start..end, ..]).assign(&batch.x());
+            }
+            Ok(numbers)
+        };
+        data.once(name, make).map(|numbers| Self(Some(numbers)))
+    }
+
+    /// The rows as minibatches are gathered from them.
+    fn source<'a>(&'a self, prepared: &'a Prepared<T>, data: &'a Dataset, split: Split) -> Source<'a, T> {
+        let rows = data.rows(split);
+        match &self.0 {
+            Some(numbers) => Source::Numbers { x: numbers.view(), labels: rows.labels },
+            None => prepared.source(rows),
+        }
+    }
+}
+
+/// A network at its end: the average of its weights with the weights themselves beside it, where there is one.
+fn network_of<W: Wide>(cohort: &Cohort<W>, member: usize) -> Parts {
+    let mut parts = cohort.network(member, Weights::Averaged).save();
+    if cohort.averages() {
+        let raw = cohort.network(member, Weights::Raw).save();
+        parts.tensors.extend(raw.tensors.into_iter().map(|(name, tensor)| (format!("raw.{name}"), tensor)));
+    }
+    parts
 }

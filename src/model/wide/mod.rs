@@ -4,7 +4,7 @@ pub mod blas;
 
 use ndarray::Array2;
 
-use super::optimizer::{Rule, Scalars};
+use super::optimizer::{Layout, Method, Scalars};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::Batch;
 use crate::real::Real;
@@ -18,8 +18,8 @@ pub trait Wide: Sized + Send {
     /// The minibatches that the products read.
     type Batch: Batch<Self::Real>;
 
-    /// Zeros, for members with this rule.
-    fn zeros(places: usize, inputs: usize, rule: Rule) -> Self;
+    /// Zeros, for members with this layout.
+    fn zeros(places: usize, inputs: usize, layout: Layout) -> Self;
 
     /// Rows of V, those without a unit included.
     fn places(&self) -> usize;
@@ -27,7 +27,7 @@ pub trait Wide: Sized + Send {
     /// D.
     fn inputs(&self) -> usize;
 
-    /// Gives the unit at `place` its first weights, (D).
+    /// Gives the unit at `place` its first weights, (D), of which the average begins too.
     fn set(&mut self, place: usize, weights: &mut dyn Iterator<Item = Self::Real>);
 
     /// The first wide product: Zᵀ (places, B) = V·Xᵀ.
@@ -36,14 +36,27 @@ pub trait Wide: Sized + Send {
     /// `z` has another size.
     fn forward(&self, batch: &Self::Batch, z: &mut [Self::Real]);
 
-    /// The second wide product, accumulated into the rule's [target](Rule::target): += Δᵀ (places, B)·X.
+    /// As [`forward`](Self::forward), with the average of the weights.
+    ///
+    /// # Panics
+    /// There is none, or `z` has another size.
+    fn forward_average(&self, batch: &Self::Batch, z: &mut [Self::Real]);
+
+    /// The second wide product, accumulated into the layout's [target](Layout::target): += Δᵀ (places, B)·X.
     ///
     /// # Panics
     /// `deltas` have another size.
     fn backward(&mut self, deltas: &[Self::Real], batch: &Self::Batch);
 
-    /// The rule's step for the units of one member, after the backward product; nothing where that was the update.
-    fn step(&mut self, places: &[usize], scalars: &Scalars);
+    /// ‖dW1‖² of the units at `places`, after the backward product, summed in f64.
+    ///
+    /// # Panics
+    /// The gradient is not kept ([`Layout::target`]).
+    fn gradient_squares(&self, places: &[usize]) -> f64;
+
+    /// What is left to do for the units of one member after the backward product: the rule's step where that was not the update, the
+    /// largest norm of a unit's weights, the average of the weights.
+    fn step(&mut self, places: &[usize], method: &Method, scalars: &Scalars);
 
     /// Multiplies the weights of the units at `places`.
     fn multiply(&mut self, places: &[usize], factor: f64);
@@ -56,6 +69,12 @@ pub trait Wide: Sized + Send {
 
     /// W1 (D, H) = `scale` · V, for the units at `places`.
     fn first_layer(&self, places: &[usize], scale: f64) -> Array2<Self::Real>;
+
+    /// The average of W1 (D, H), for the units at `places`.
+    ///
+    /// # Panics
+    /// There is none.
+    fn average_layer(&self, places: &[usize]) -> Array2<Self::Real>;
 
     /// Writes weights and state of the units at `places`.
     fn save(&self, places: &[usize], into: &mut Parts);
