@@ -14,12 +14,12 @@ use super::Start as Timing;
 use crate::blas;
 use crate::blas::lanes::Lanes;
 use crate::data::images::Rows;
-use crate::data::minibatch::Batch;
+use crate::data::minibatch::{Batch, Changes, ImageChanges};
 use crate::data::prepare::{Fitted, Prepared};
 use crate::data::sampler::{Sampler, Sampling};
-use crate::data::sets::cifar::PIXELS;
+use crate::data::sets::cifar::{PIXELS, SHAPE};
 use crate::model::cohort::{Cohort, Step};
-use crate::model::optimizer::Method;
+use crate::model::optimizer::Optimizer;
 use crate::model::wide::Wide;
 use crate::model::wide::blas::Blas;
 use crate::model::{Hyperparameters, TwoLayerNet};
@@ -41,13 +41,23 @@ pub struct Cell {
     pub batch_size: usize,
     /// K: trials of each worker's cohort.
     pub cohort: usize,
+    /// The update rule.
+    pub optimizer: Optimizer,
+    /// Whether half of the images are mirrored, and all shifted by up to 4 pixels.
+    pub is_augmented: bool,
 }
 
 impl Cell {
     /// Bytes that a worker needs for its cohort.
     pub fn bytes(self) -> usize {
-        let trial = Hyperparameters { batch_size: self.batch_size, ..Hyperparameters::default() };
-        fit(&trial, PIXELS).bytes(self.hidden * self.cohort)
+        fit(&self.trial(), PIXELS).bytes(self.hidden * self.cohort)
+    }
+
+    /// The configuration of its trials.
+    pub fn trial(self) -> Hyperparameters {
+        let Self { hidden, batch_size, optimizer, is_augmented, .. } = self;
+        let (mirror, shift) = if is_augmented { (0.5, 4) } else { (0.0, 0) };
+        Hyperparameters { hidden, batch_size, optimizer, mirror, shift, ..Hyperparameters::default() }
     }
 }
 
@@ -96,14 +106,23 @@ impl<'a> Bench<'a> {
         let network = |seed| {
             TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, [1e-4; 2], &mut random::stream(seed, Purpose::Init, 0))
         };
-        let method = Method::descent(0.25);
+        let trial = cell.trial();
+        let method = trial.method();
         let lanes = Blas::<f32>::lanes(shape(PIXELS, cell.batch_size)).unwrap_or_else(Lanes::alone);
         let networks = (0..cell.cohort).map(|trial| (network(trial as u64), method)).collect();
         let sampler = Sampler::new(0, Sampling::Replacement, ROWS);
+        let mut lockstep = Lockstep::new(Cohort::new(networks, lanes), sampler, cell.batch_size, PIXELS);
+        lockstep.changes = cell.is_augmented.then(|| Changes {
+            shape: SHAPE,
+            images: ImageChanges::Drawn(trial.augment()),
+            input_dropout: 0.0,
+            seed: 0,
+            iteration: 0,
+        });
         Self {
             images,
             prepared: Fitted::of_mean(vec![127.5; PIXELS]).prepared(),
-            lockstep: Lockstep::new(Cohort::new(networks, lanes), sampler, cell.batch_size, PIXELS),
+            lockstep,
             steps: vec![Step { iteration: 0, rate: 1e-5, ..Step::default() }; cell.cohort],
         }
     }

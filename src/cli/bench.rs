@@ -15,7 +15,7 @@ use crate::data::sets::cifar::PIXELS;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::machine::{self, available_cores};
-use crate::model::Hyperparameters;
+use crate::model::optimizer::Optimizer;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::sweep::plan;
@@ -161,21 +161,23 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 fn is_headline(row: &Row) -> bool {
-    (row.cell.hidden, row.cell.batch_size) == HEADLINE
+    let Cell { hidden, batch_size, optimizer, is_augmented, .. } = row.cell;
+    (hidden, batch_size) == HEADLINE && optimizer == Optimizer::Sgd && !is_augmented
 }
 
 /// The width that a sweep of many trials gets.
-fn automatic_width(hidden: usize, batch_size: usize) -> usize {
-    let trial = Hyperparameters { hidden, batch_size, ..Hyperparameters::default() };
-    (plan::most_units(&trial, PIXELS, plan::weight_bytes_of_this_machine()) / hidden).max(1)
+fn automatic_width(cell: Cell) -> usize {
+    (plan::most_units(&cell.trial(), PIXELS, plan::weight_bytes_of_this_machine()) / cell.hidden).max(1)
 }
 
 /// Everything that is measured, without samples.
 fn cells(quick: bool, workers: usize) -> Vec<Row> {
-    let row = |hidden, batch_size, cohort, workers, is_automatic_width| Row {
-        cell: Cell { hidden, batch_size, cohort },
+    let plain =
+        |hidden, batch_size| Cell { hidden, batch_size, cohort: 1, optimizer: Optimizer::Sgd, is_augmented: false };
+    let row = |cell: Cell, workers, width: Option<usize>| Row {
+        cell: Cell { cohort: width.unwrap_or_else(|| automatic_width(cell)), ..cell },
         workers,
-        is_automatic_width,
+        is_automatic_width: width.is_none(),
         trial_iterations_per_second: 0.0,
         gflops: 0.0,
         images_per_second: 0.0,
@@ -188,14 +190,20 @@ fn cells(quick: bool, workers: usize) -> Vec<Row> {
             if quick && (hidden, batch_size) != HEADLINE {
                 continue;
             }
-            let automatic = automatic_width(hidden, batch_size);
+            let cell = plain(hidden, batch_size);
+            let automatic = automatic_width(cell);
             let fixed = WIDTHS.into_iter().filter(|&width| width != automatic);
-            rows.extend(fixed.map(|width| row(hidden, batch_size, width, workers, false)));
-            rows.push(row(hidden, batch_size, automatic, workers, true));
+            rows.extend(fixed.map(|width| row(cell, workers, Some(width))));
+            rows.push(row(cell, workers, None));
         }
     }
+    let headline = plain(HEADLINE.0, HEADLINE.1);
+    for optimizer in [Optimizer::Momentum, Optimizer::Adam] {
+        rows.push(row(Cell { optimizer, ..headline }, workers, None));
+    }
+    rows.push(row(Cell { is_augmented: true, ..headline }, workers, None));
     if workers > 1 {
-        rows.push(row(HEADLINE.0, HEADLINE.1, automatic_width(HEADLINE.0, HEADLINE.1), 1, true));
+        rows.push(row(headline, 1, None));
     }
     rows
 }
@@ -220,16 +228,17 @@ fn table(report: &Report) -> String {
         "{} kernels, {} workers, medians of {} rounds\nlarge sgemm, all workers at once: {:.1} GFLOP/s\n\n",
         report.kernel, report.workers, report.rounds, report.sgemm_gflops
     );
-    text += "hidden  batch  cohort  workers  trial-iterations/s   images/s  GFLOP/s  share of sgemm\n";
+    text += "hidden  batch  cohort  workers  training         trial-iterations/s   images/s  GFLOP/s  share of sgemm\n";
     for row in &report.rows {
         let width =
             if row.is_automatic_width { format!("{} auto", row.cell.cohort) } else { row.cell.cohort.to_string() };
         text += &format!(
-            "{:>6}  {:>5}  {:<7} {:>7}  {:>18.0} {:>10.0}  {:>7.1}  {:>12.1} %\n",
+            "{:>6}  {:>5}  {:<7} {:>7}  {:<15}  {:>18.0} {:>10.0}  {:>7.1}  {:>12.1} %\n",
             row.cell.hidden,
             row.cell.batch_size,
             width,
             row.workers,
+            format!("{}{}", row.cell.optimizer.key(), if row.cell.is_augmented { " augmented" } else { "" }),
             row.trial_iterations_per_second,
             row.images_per_second,
             row.gflops,

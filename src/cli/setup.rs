@@ -58,7 +58,8 @@ impl DataDirectory {
 /// # Errors
 /// As [`Files::split`].
 pub fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
-    let data = files.split(config)?;
+    let mut data = files.split(config)?;
+    data.cache = cache_folder();
     let Splits { train, val, test } = data.splits;
     let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name };
     log(&format!(
@@ -67,6 +68,18 @@ pub fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
         data.fingerprint
     ));
     Ok(data)
+}
+
+/// Where what takes long to make is kept: `MLPGRID_CACHE_DIR`, or `mlpgrid` in the user's folder of caches. None where that variable is
+/// empty, or there is no such folder.
+fn cache_folder() -> Option<PathBuf> {
+    let of = |name: &str| env::var_os(name).map(PathBuf::from);
+    let is_named = |folder: &PathBuf| !folder.as_os_str().is_empty();
+    if let Some(folder) = of("MLPGRID_CACHE_DIR") {
+        return Some(folder).filter(is_named);
+    }
+    let of_home = || of("HOME").filter(is_named).map(|home| home.join(".cache"));
+    of("XDG_CACHE_HOME").filter(is_named).or_else(of_home).map(|folder| folder.join("mlpgrid"))
 }
 
 /// Sets up OpenBLAS, and warns where it is slower than it could be.

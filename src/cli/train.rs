@@ -111,6 +111,11 @@ impl Site<'_> {
         let bytes = fit(&trial.hyperparameters, data.inputs()).bytes(hidden);
         warn_of_memory(bytes as u64, "choose fewer hidden units, or ask for more memory");
         limits::foresee_workers(1, bytes as u64)?;
+        if trial.hyperparameters.preparation.projects() {
+            let name = trial.hyperparameters.preparation.key();
+            log(&format!("train: fitting preparation {name} to the training images"));
+        }
+        data.prepare(trial.hyperparameters.recipe())?;
         let resumed = keeper.as_ref().map(Keeper::resume).transpose()?.flatten();
         let done = resumed.as_ref().map_or(0, |(from, _)| from.iteration);
         let mut recorder = Recorder::new(trial.hyperparameters.iterations - done, keeper);
@@ -170,7 +175,8 @@ impl Site<'_> {
         Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
         let w1 = network.tensor("W1").expect("a network has it");
-        weights::grid(w1, data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
+        let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
+        weights::grid(&fitted.in_pixels(w1), data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
         let model = SavedModel::new(trial, data, &blas.kernel, network, ending.outcome.val_accuracy);
         model.write(&directory.join(MODEL))
     }

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::files::Files;
 use super::images::{Images, Rows};
-use super::prepare::{Fitted, Preparation, Recipe, components};
+use super::prepare::{Fitted, Preparation, Recipe, cache, components};
 use super::sets::contents::hex;
 use super::sets::{Format, Shape};
+use crate::blas;
 use crate::error::{Error, Result};
 use crate::numbers;
 
@@ -131,7 +132,17 @@ impl Files {
             fingerprint: None,
             dataset: config.dataset,
         };
-        Ok(Dataset { training, test, splits, config, fingerprint, directory, is_synthetic, made: Made::default() })
+        Ok(Dataset {
+            training,
+            test,
+            splits,
+            config,
+            fingerprint,
+            directory,
+            is_synthetic,
+            made: Made::default(),
+            cache: None,
+        })
     }
 }
 
@@ -154,6 +165,8 @@ pub struct Dataset {
     /// Whether `mlpgrid synth` made them.
     pub is_synthetic: bool,
     made: Made,
+    /// A folder in which what takes long to make is kept from one program to the next; none where nothing is.
+    pub cache: Option<PathBuf>,
 }
 
 impl Dataset {
@@ -206,11 +219,26 @@ impl Dataset {
     /// It cannot be fitted.
     pub fn fitted(&self, recipe: Recipe) -> std::result::Result<Arc<Fitted>, String> {
         let rows = self.rows(Split::Train);
-        let decompose = || self.once("eigenvectors".to_owned(), || components::decompose(rows, self.inputs()));
+        let decompose = || {
+            let file = |folder| cache::path(folder, &self.fingerprint, &blas::describe().kernel);
+            let cached = self.cache.as_deref().map(file);
+            let make = || components::decompose(rows, self.inputs(), cached.as_deref());
+            self.once("eigenvectors".to_owned(), make)
+        };
         // Outside of the lock, which is held while what is below is made.
         let eigen = recipe.preparation.projects().then(decompose).transpose()?;
         let eigen = || eigen.ok_or_else(|| "there are no eigenvectors".to_owned());
         self.once(format!("{recipe:?}"), || recipe.fit(rows, self.shape(), eigen))
+    }
+
+    /// As [`Dataset::fitted`], with an error for the user.
+    ///
+    /// # Errors
+    /// As of [`Dataset::fitted`].
+    pub fn prepare(&self, recipe: Recipe) -> Result<Arc<Fitted>> {
+        let expected = format!("images that preparation {} can be fitted to", recipe.preparation.key());
+        let wrong = |found| Error::content(&self.directory, expected, found, "choose another preparation");
+        self.fitted(recipe).map_err(wrong)
     }
 
     /// D, the numbers of an image.

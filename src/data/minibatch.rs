@@ -4,7 +4,7 @@ use multiversion::multiversion;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
-use super::augment::Augment;
+use super::augment::{Augment, View};
 use super::prepare::Source;
 use super::sets::Shape;
 use crate::blas::matrix::Matrix;
@@ -18,13 +18,22 @@ pub struct Changes {
     /// The images' shape.
     pub shape: Shape,
     /// What is changed in images.
-    pub augment: Augment,
+    pub images: ImageChanges,
     /// The share of inputs that are set to zero.
     pub input_dropout: f64,
     /// Keys the streams.
     pub seed: u64,
     /// Keys the streams.
     pub iteration: usize,
+}
+
+/// How images are changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ImageChanges {
+    /// Each in another way, drawn for it.
+    Drawn(Augment),
+    /// All in the same way.
+    Fixed(View),
 }
 
 /// The rows that a product reads, and their labels.
@@ -109,8 +118,8 @@ impl<T: Real> Batch<T> for Minibatch<T> {
                 let inputs = mean.len();
                 let outputs = projection.map_or(inputs, |matrix| matrix.nrows());
                 assert_eq!(outputs, self.buffer.columns(), "rows have as many numbers as the buffer");
-                let augmented = changes.filter(|changes| !changes.augment.is_none());
-                let mut views = augmented.map(|changes| {
+                let is_change = |images: &ImageChanges| *images != ImageChanges::Drawn(Augment::default());
+                let mut views = changes.filter(|changes| is_change(&changes.images)).map(|changes| {
                     self.image.resize(inputs, 0);
                     let stream = random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64);
                     (changes, stream)
@@ -131,11 +140,11 @@ impl<T: Real> Batch<T> for Minibatch<T> {
                     let image = match &mut views {
                         None => source(row),
                         Some((changes, stream)) => {
-                            changes.augment.draw(changes.shape, stream).apply(
-                                changes.shape,
-                                source(row),
-                                &mut self.image,
-                            );
+                            let view = match &changes.images {
+                                ImageChanges::Drawn(augment) => augment.draw(changes.shape, stream),
+                                ImageChanges::Fixed(view) => *view,
+                            };
+                            view.apply(changes.shape, source(row), &mut self.image);
                             &self.image
                         }
                     };
@@ -206,7 +215,8 @@ mod tests {
         let source = Source::Bytes { rows, mean: &mean, factor: None, projection: None };
         let gathered = |seed, iteration, augment, input_dropout| {
             let mut batch = Minibatch::new(10, 48);
-            let changes = Changes { shape, augment, input_dropout, seed, iteration };
+            let images = ImageChanges::Drawn(augment);
+            let changes = Changes { shape, images, input_dropout, seed, iteration };
             batch.gather(&source, 0..10, Some(&changes));
             batch.x().to_owned()
         };

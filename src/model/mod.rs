@@ -1,6 +1,7 @@
 //! Mathematics: the network, many of them side by side, and models in and out of files.
 
 pub mod cohort;
+pub mod ensemble;
 pub mod head;
 pub mod hyperparameters;
 pub mod optimizer;

@@ -166,12 +166,16 @@ impl SavedModel {
 
     /// The bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut preparation = Parts::default();
-        self.fitted.save(&mut preparation);
-        let tensors = self.network.tensors.iter().chain(&preparation.tensors);
         let provenance = serde_json::to_string(&self.provenance).expect("plain fields become JSON");
         let metadata = HashMap::from([(KEY.to_owned(), provenance)]);
-        safetensors::serialize(tensors, Some(metadata)).expect("valid tensors serialize")
+        safetensors::serialize(&self.tensors().tensors, Some(metadata)).expect("valid tensors serialize")
+    }
+
+    /// The network and what was done to the images.
+    pub(super) fn tensors(&self) -> Parts {
+        let mut parts = self.network.clone();
+        self.fitted.save(&mut parts);
+        parts
     }
 
     /// Reads a model, and checks that its shapes fit each other.
@@ -184,7 +188,7 @@ impl SavedModel {
     }
 
     /// Reads the bytes of the file at `path`.
-    fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub(super) fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let damaged = |error: SafeTensorError| refuse(path, format!("another format or a damaged file ({error})"));
         let metadata = SafeTensors::read_metadata(bytes).map_err(damaged)?.1;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
@@ -194,14 +198,17 @@ impl SavedModel {
             let of_type = |dtype| refuse(path, format!("`{name}` of type {dtype:?}"));
             parts.tensors.insert(name.clone(), Tensor::of_view(&view).map_err(of_type)?);
         }
-        let wrong = |found| refuse(path, found);
+        Self::of_tensors(parts, provenance).map_err(|found| refuse(path, found))
+    }
+
+    /// The model of the tensors that [`SavedModel::tensors`] gave; otherwise what is wrong with them.
+    pub(super) fn of_tensors(mut parts: Parts, provenance: Provenance) -> std::result::Result<Self, String> {
         match provenance.hyperparameters.precision {
             Precision::F32 => TwoLayerNet::<f32>::load(&parts).map(drop),
             Precision::F64 => TwoLayerNet::<f64>::load(&parts).map(drop),
-        }
-        .map_err(wrong)?;
-        let inputs = parts.tensor("W1").map_err(wrong)?.shape()[0];
-        let fitted = Fitted::load(&parts, inputs).map_err(wrong)?;
+        }?;
+        let inputs = parts.tensor("W1")?.shape()[0];
+        let fitted = Fitted::load(&parts, inputs)?;
         parts.tensors.retain(|name, _| NAMES.contains(&name.strip_prefix("raw.").unwrap_or(name)));
         Ok(Self { network: parts, fitted, provenance })
     }

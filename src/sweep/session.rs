@@ -13,6 +13,7 @@ use super::runner;
 use super::search::{Due, Search};
 use super::site::Site;
 use super::space::{Resolved, Trial};
+use crate::data::prepare::Recipe;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::train::Status;
@@ -174,7 +175,10 @@ impl<'a> Session<'a> {
                 seconds_left: self.events.seconds_left(),
             };
             let results = &mut self.results;
-            let work = || runner::run(site, &job, results, &counting);
+            let work = || {
+                prepare(site, &job, &counting)?;
+                runner::run(site, &job, results, &counting)
+            };
             lock.while_held(self.options.takeover_after, site.stop, &advance, work)?;
             trained += job.missing.len();
             if job.missing.is_empty() {
@@ -189,6 +193,22 @@ impl<'a> Session<'a> {
         let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
         (mine.iter().filter(|trial| self.results.records.contains_key(&trial.id)).count(), mine.len())
     }
+}
+
+/// Fits what is done to the images of a job's trials before they are trained, where that takes more than a moment.
+fn prepare(site: Site<'_>, job: &Job<'_>, events: &dyn Events) -> Result<()> {
+    let mut recipes: Vec<Recipe> = vec![];
+    for trial in &job.missing {
+        let recipe = trial.hyperparameters.recipe();
+        if recipe.preparation.projects() && !recipes.contains(&recipe) {
+            recipes.push(recipe);
+        }
+    }
+    for recipe in recipes {
+        events.log(&format!("fitting preparation {} to the training images", recipe.preparation.key()));
+        site.data.prepare(recipe)?;
+    }
+    Ok(())
 }
 
 /// What is due for the shard that has `mine`. A trial is done when it has a record, of another status than those that are `retried`, and its

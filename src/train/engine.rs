@@ -7,8 +7,10 @@ use super::observer::{Detail, Observer};
 use super::task::{Origin, Task};
 use super::training::Training;
 use crate::data::Dataset;
+use crate::data::augment::View;
 use crate::data::images::Rows;
 use crate::data::prepare::Fitted;
+use crate::data::sets::Shape;
 use crate::model::Hyperparameters;
 use crate::model::wide::{Wide, blas::Blas};
 use crate::real::Precision;
@@ -66,6 +68,20 @@ pub trait Engine: Sync {
     /// # Errors
     /// The network is of another precision, or its tensors do not fit each other.
     fn accuracy(&self, network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String>;
+
+    /// The probabilities of all classes, (rows, C), that a network gives to the images of `rows`, each changed as the view changes images of
+    /// this shape.
+    ///
+    /// # Errors
+    /// As of [`Engine::accuracy`].
+    fn probabilities(
+        &self,
+        network: &Parts,
+        fitted: &Fitted,
+        batch_size: usize,
+        rows: Rows<'_>,
+        view: (Shape, View),
+    ) -> Result<Vec<f64>, String>;
 }
 
 /// The engine for a precision.
@@ -120,5 +136,16 @@ impl<W: Wide> Engine for Arithmetic<W> {
 
     fn accuracy(&self, network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String> {
         evaluation::accuracy::<W>(network, fitted, batch_size, rows)
+    }
+
+    fn probabilities(
+        &self,
+        network: &Parts,
+        fitted: &Fitted,
+        batch_size: usize,
+        rows: Rows<'_>,
+        view: (Shape, View),
+    ) -> Result<Vec<f64>, String> {
+        evaluation::probabilities::<W>(network, fitted, batch_size, rows, view)
     }
 }

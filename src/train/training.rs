@@ -16,7 +16,7 @@ use super::outcome::{EpochPoint, LossPoint, Outcome, SoFar};
 use super::task::{Origin, Task, work_of_iteration};
 use crate::blas::lanes::Lanes;
 use crate::data::augment::Augment;
-use crate::data::minibatch::{Batch, Changes, Minibatch};
+use crate::data::minibatch::{Batch, Changes, ImageChanges, Minibatch};
 use crate::data::prepare::{Fitted, Prepared, Source};
 use crate::data::{Dataset, Split};
 use crate::model::cohort::{Cohort, Step, Weights};
@@ -111,7 +111,8 @@ impl<'a, W: Wide> Training<'a, W> {
         let mut lockstep = Lockstep::new(cohort, sampler, batch_size, inputs);
         let (augment, input_dropout, seed) = (shared.augment(), shared.input_dropout, shared.seed);
         let shape = data.shape();
-        let changes = Changes { shape, augment, input_dropout, seed, iteration: 0 };
+        let images = ImageChanges::Drawn(augment);
+        let changes = Changes { shape, images, input_dropout, seed, iteration: 0 };
         lockstep.changes = (!augment.is_none() || input_dropout > 0.0).then_some(changes);
         // The stream of minibatches comes to its place by drawing those of the iterations that were done.
         (0..iteration).for_each(|_| lockstep.skip());

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// The program, away from the environment's data.
 pub fn mlpgrid() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mlpgrid"));
-    command.env_remove("CIFAR10_DIR").env_remove("OPENBLAS_CORETYPE");
+    command.env_remove("CIFAR10_DIR").env_remove("OPENBLAS_CORETYPE").env("MLPGRID_CACHE_DIR", "");
     command
 }
 

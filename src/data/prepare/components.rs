@@ -10,20 +10,28 @@
 //!
 //! Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009), appendix A.
 
+use std::path::Path;
+
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, Axis, s};
 
 use super::covariance::covariance;
-use super::{Fitted, Preparation, Recipe, moments};
+use super::{Fitted, Preparation, Recipe, cache, moments};
 use crate::blas::eigen::{self, Eigen};
 use crate::data::images::Rows;
 
-/// Eigenvalues and eigenvectors of the covariance of images, from which all three are made.
+/// Eigenvalues and eigenvectors of the covariance of images, from which all three are made; read from the file `cached` if they are
+/// there, and written to it if they are not.
 ///
 /// # Errors
 /// They cannot be found.
-pub fn decompose(rows: Rows<'_>, inputs: usize) -> Result<Eigen, String> {
-    eigen::symmetric(covariance(rows, inputs))
+pub fn decompose(rows: Rows<'_>, inputs: usize, cached: Option<&Path>) -> Result<Eigen, String> {
+    if let Some(eigen) = cached.and_then(|path| cache::read(path, inputs)) {
+        return Ok(eigen);
+    }
+    let eigen = eigen::symmetric(covariance(rows, inputs))?;
+    cached.iter().for_each(|path| cache::write(path, &eigen));
+    Ok(eigen)
 }
 
 /// Fits one of the three to images of `inputs` numbers, of which `eigen` is the [decomposition](decompose).
@@ -38,7 +46,8 @@ pub fn fit(recipe: Recipe, rows: Rows<'_>, inputs: usize, eigen: &Eigen) -> Fitt
     let whitened = |value: f64| 1.0 / (value.max(0.0) / variance + recipe.epsilon).sqrt().max(1e-6);
     let scale = 1.0 / variance.sqrt();
     let factor = |value: f64| if recipe.preparation == Preparation::Pca { scale } else { scale * whitened(value) };
-    let mut scaled = vectors.slice(s![..kept, ..]).to_owned();
+    let vectors = vectors.slice(s![..kept, ..]).mapv(f64::from);
+    let mut scaled = vectors.clone();
     scaled.axis_iter_mut(Axis(0)).zip(values).for_each(|(mut row, &value)| row *= factor(value));
     let projection = match recipe.preparation {
         Preparation::Zca => {
@@ -77,7 +86,7 @@ mod tests {
             })
             .collect();
         let rows = Rows { pixels: &pixels, labels: &[0; 4000] };
-        let Fitted { mean, projection, .. } = fit(recipe, rows, 3, &decompose(rows, 3).unwrap());
+        let Fitted { mean, projection, .. } = fit(recipe, rows, 3, &decompose(rows, 3, None).unwrap());
         let projection = projection.unwrap().mapv(f64::from);
         let x = Array2::from_shape_fn((4000, 3), |(row, input)| f64::from(pixels[3 * row + input]) - mean[input]);
         x.dot(&projection.t())

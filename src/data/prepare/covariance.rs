@@ -3,9 +3,10 @@
 //! Bytes less 128 are at most 128 in size, so sums of 1,024 of their products are below 2²⁴ and exact in f32, whatever their order: blocks of
 //! so many rows are multiplied in f32, and added in 64-bit integers.
 
+use std::thread;
+
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
-use rayon::prelude::*;
 
 use crate::data::images::Rows;
 
@@ -17,9 +18,15 @@ const PANEL: usize = 512;
 /// The covariance (D, D) of images of `inputs` numbers, divided by their number.
 pub fn covariance(rows: Rows<'_>, inputs: usize) -> Array2<f64> {
     let count = rows.len();
-    let starts: Vec<usize> = (0..inputs).step_by(PANEL).collect();
-    let panels: Vec<(usize, Array2<i64>)> =
-        starts.into_par_iter().map(|start| (start, panel(rows, inputs, start..(start + PANEL).min(inputs)))).collect();
+    // Threads of its own: a thread of a pool that waits for others may begin another cohort meanwhile, and want what is made here.
+    let panels: Vec<(usize, Array2<i64>)> = thread::scope(|scope| {
+        let spawn = |start| (start, scope.spawn(move || panel(rows, inputs, start..(start + PANEL).min(inputs))));
+        let threads: Vec<_> = (0..inputs).step_by(PANEL).map(spawn).collect();
+        let join = |(start, thread): (usize, thread::ScopedJoinHandle<'_, _>)| {
+            (start, thread.join().expect("sums do not panic"))
+        };
+        threads.into_iter().map(join).collect()
+    });
     let mut sums = vec![0_i64; inputs];
     for row in rows.pixels.chunks_exact(inputs) {
         sums.iter_mut().zip(row).for_each(|(sum, &pixel)| *sum += i64::from(pixel) - 128);

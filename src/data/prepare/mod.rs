@@ -2,6 +2,7 @@
 //!
 //! Nothing else knows a mean image: data sets hand out [`Fitted`] preparations, minibatches are gathered from a [`Source`].
 
+pub mod cache;
 pub mod components;
 mod covariance;
 mod moments;
@@ -16,7 +17,7 @@ use super::images::Rows;
 use super::sets::Shape;
 use crate::blas::eigen::Eigen;
 use crate::real::Real;
-use crate::tensors::Parts;
+use crate::tensors::{Parts, Tensor};
 
 /// The names of a preparation's numbers in a model's file.
 const MEAN: &str = "mean_image";
@@ -154,6 +155,25 @@ impl Fitted {
         }
     }
 
+    /// W1 (D, H), numbers row by row, of the same scores on images of pixels less their mean: what each unit looks for in an image. `w1` is
+    /// (prepared numbers, H).
+    ///
+    /// # Panics
+    /// `w1` has not one row for each prepared number.
+    pub fn in_pixels(&self, w1: &Tensor) -> Tensor {
+        let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
+        assert_eq!(rows, self.outputs(), "a row of W1 for each prepared number");
+        let weights = Array2::from_shape_vec((rows, units), w1.to_f64()).expect("as many numbers as the shape has");
+        let mut weights = match &self.projection {
+            Some(matrix) => matrix.mapv(f64::from).t().dot(&weights),
+            None => weights,
+        };
+        for (mut row, factor) in weights.rows_mut().into_iter().zip(self.factor.iter().flatten()) {
+            row *= *factor;
+        }
+        Tensor::new(&[self.inputs(), units], weights.iter().copied().collect::<Vec<f64>>())
+    }
+
     /// Writes it beside a model.
     pub fn save(&self, into: &mut Parts) {
         into.put(MEAN, &[self.mean.len()], self.mean.clone());
@@ -253,7 +273,7 @@ mod tests {
     use super::*;
 
     fn fit(recipe: Recipe, rows: Rows<'_>) -> Fitted {
-        recipe.fit(rows, ROW, || components::decompose(rows, 3).map(Arc::new)).unwrap()
+        recipe.fit(rows, ROW, || components::decompose(rows, 3, None).map(Arc::new)).unwrap()
     }
 
     const ROW: Shape = Shape { rows: 1, columns: 1, channels: 3 };
