@@ -12,8 +12,10 @@ use std::time::Instant;
 use common::Place;
 use indicatif::TermLike;
 use mlpgrid::blas;
+use mlpgrid::data::prepare::Preparation;
 use mlpgrid::data::{DataConfig, Dataset, Split};
 use mlpgrid::model::Hyperparameters;
+use mlpgrid::model::optimizer::Optimizer;
 use mlpgrid::real::Precision;
 use mlpgrid::report::progress::Progress;
 use mlpgrid::train::{Detail, Ended, EpochPoint, Next, Observer, Origin, Task, engine};
@@ -77,13 +79,14 @@ impl Observer for Watch {
     fn ended(&mut self, _ended: Vec<Ended>) {}
 }
 
-fn nothing_is_allocated_inside_an_iteration(precision: Precision, detail: Detail) {
+fn nothing_is_allocated_inside_an_iteration(precision: Precision, detail: Detail, change: fn(&mut Hyperparameters)) {
     blas::initialise().expect("OpenBLAS takes one thread");
     let place = Place::new();
     let data = Dataset::load(&place.data(), &DataConfig::default()).expect("the data are there");
     let trial = |hidden, l2| {
-        let trial =
+        let mut trial =
             Hyperparameters { hidden, l2, batch_size: 20, iterations: ITERATIONS, precision, ..Default::default() };
+        change(&mut trial);
         trial.check(data.rows(Split::Train).len()).expect("in range")
     };
     let mut watch = Watch { before: [0; ITERATIONS], begun: 0, epoch_began: [false; ITERATIONS] };
@@ -102,9 +105,21 @@ fn nothing_is_allocated_inside_an_iteration(precision: Precision, detail: Detail
 
 #[test]
 fn nothing_is_allocated_inside_an_iteration_in_either_precision() {
-    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::Epochs);
-    nothing_is_allocated_inside_an_iteration(Precision::F64, Detail::Epochs);
-    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::EveryIteration);
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::Epochs, |_| {});
+    nothing_is_allocated_inside_an_iteration(Precision::F64, Detail::Epochs, |_| {});
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::EveryIteration, |_| {});
+}
+
+#[test]
+fn nor_with_other_update_rules_regularizers_and_random_changes() {
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::Epochs, |h| {
+        (h.optimizer, h.learning_rate, h.dropout, h.label_smoothing) = (Optimizer::Momentum, 1e-6, 0.5, 0.1);
+        (h.mirror, h.shift, h.rotate, h.cutout, h.contrast) = (0.5, 3, 10.0, 5, 0.2);
+    });
+    nothing_is_allocated_inside_an_iteration(Precision::F32, Detail::Epochs, |h| {
+        (h.optimizer, h.average, h.clip_norm, h.max_norm) = (Optimizer::Adam, 0.9, 1.0, 1.0);
+        (h.preparation, h.input_dropout) = (Preparation::Pixel, 0.2);
+    });
 }
 
 /// A terminal that counts what is drawn on it.
