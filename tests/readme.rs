@@ -43,6 +43,7 @@ fn every_mlpgrid_command_of_the_readme_works() {
             .current_dir(place.path(""))
             .env("PATH", path)
             .env_remove("CIFAR10_DIR")
+            .env("MLPGRID_CACHE_DIR", place.path("cache"))
             .output();
         let output = output.unwrap();
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));

@@ -12,6 +12,7 @@ use crate::data::images::Rows;
 use crate::data::prepare::Fitted;
 use crate::data::sets::Shape;
 use crate::model::Hyperparameters;
+use crate::model::optimizer::{Layout, Optimizer};
 use crate::model::wide::{Wide, blas::Blas};
 use crate::real::Precision;
 use crate::tensors::Parts;
@@ -97,6 +98,19 @@ pub fn fit(hyperparameters: &Hyperparameters, inputs: usize) -> Fit {
     engine(hyperparameters.precision).fit(hyperparameters, inputs)
 }
 
+/// What an update costs for each weight beside the products, in floating-point operations that take as long. Measured on Zen 3 in cohorts
+/// of 16 networks of 50 units with batches of 200: an iteration takes 1.09 times as long with momentum as with plain descent, 1.22 times
+/// with Adam; it is memory traffic.
+fn update_cost(layout: Layout) -> f64 {
+    let of_rule = match layout.optimizer {
+        Optimizer::Sgd => 0.0,
+        Optimizer::Momentum | Optimizer::Nesterov => 70.0,
+        Optimizer::Adam | Optimizer::Adamw => 175.0,
+    };
+    // A gradient that is kept to be clipped, and an average of the weights, are a pass each.
+    of_rule + 50.0 * (f64::from(u8::from(layout.clips)) + f64::from(u8::from(layout.averages)))
+}
+
 /// The engine whose first layers are `W`.
 struct Arithmetic<W>(PhantomData<fn() -> W>);
 
@@ -111,7 +125,7 @@ impl<W: Wide> Engine for Arithmetic<W> {
         let outputs = hyperparameters.recipe().outputs(inputs);
         let unprojected = if outputs < inputs || hyperparameters.preparation.projects() { inputs } else { 0 };
         Fit {
-            cost_of_unit: 4.0 * batch_size as f64 * outputs as f64 * (bytes as f64 / 4.0),
+            cost_of_unit: (4.0 * batch_size as f64 + update_cost(layout)) * outputs as f64 * (bytes as f64 / 4.0),
             weight_bytes_of_unit: outputs * bytes,
             bytes_of_unit: (matrices * outputs + rows) * bytes,
             bytes_fixed: rows * (outputs + unprojected) * bytes,
