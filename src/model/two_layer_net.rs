@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Two regularizers change that. *Dropout* multiplies A by a mask M (B, H), of zeros and 1/(1 − p), in training: A = max(0, Z) ∘ M, and
-//! dZ = dA ∘ M ∘ 1[Z > 0]. *Label smoothing* by s replaces onehot(y) in L and dS by Q = (1 − s) onehot(y) + s/C, so that
+//! dZ = dA ∘ M ∘ `1[Z > 0]`. *Label smoothing* by s replaces onehot(y) in L and dS by Q = (1 − s) onehot(y) + s/C, so that
 //! L = −(1/B) Σ_i Σ_c Q[i, c] log P[i, c]. Source: C. Szegedy et al., "Rethinking the Inception Architecture" (2016).
 //!
 //! Source: the course notes of cs231n, "Putting it together: Minimal Neural Network Case Study",
