@@ -10,6 +10,7 @@ use mlpgrid::data::sampler::{Sampler, Sampling};
 use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
 use mlpgrid::model::cohort::{Cohort, Step};
+use mlpgrid::model::functions::OfPlatform;
 use mlpgrid::model::head::{Head, UnitRows, softmax_loss};
 use mlpgrid::model::optimizer::{Factors, Method, Rule};
 use mlpgrid::model::wide::Wide;
@@ -100,7 +101,7 @@ fn middle(bencher: Bencher) {
         let mut units = UnitRows { wide, columns: BATCH, places: &places };
         let (scores, d_activations) = work.split_at_mut(10 * BATCH);
         head.scores(&mut units, 1.0, None, scores);
-        assert!(softmax_loss(scores, &labels, 0.0).is_finite());
+        assert!(softmax_loss::<f32, OfPlatform>(scores, &labels, 0.0).is_finite());
         head.backward(&mut units, scores, [scalars.delta as f32, 1.0], black_box(&mut gradient), d_activations);
         for (parameters, gradient) in head.parameters_mut().into_iter().zip(gradient.parameters()) {
             Rule::Sgd.apply(&scalars, parameters, &mut [], gradient);

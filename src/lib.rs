@@ -37,6 +37,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod files;
+pub mod integer;
 pub mod limits;
 pub mod machine;
 pub mod model;

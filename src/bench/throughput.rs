@@ -20,10 +20,13 @@ use crate::data::sampler::{Sampler, Sampling};
 use crate::data::sets::cifar::{PIXELS, SHAPE};
 use crate::model::cohort::{Cohort, Step};
 use crate::model::optimizer::Optimizer;
+use crate::integer::{Int8, Int16};
 use crate::model::wide::Wide;
 use crate::model::wide::blas::Blas;
+use crate::model::wide::integer::Integer;
 use crate::model::{Hyperparameters, TwoLayerNet};
 use crate::random::{self, Purpose};
+use crate::real::Precision;
 use crate::train::evaluation::shape;
 use crate::train::fit;
 use crate::train::lockstep::Lockstep;
@@ -43,6 +46,8 @@ pub struct Cell {
     pub cohort: usize,
     /// The update rule.
     pub optimizer: Optimizer,
+    /// What its trials are trained in.
+    pub precision: Precision,
     /// Whether half of the images are mirrored, and all shifted by up to 4 pixels.
     pub is_augmented: bool,
 }
@@ -55,9 +60,9 @@ impl Cell {
 
     /// The configuration of its trials.
     pub fn trial(self) -> Hyperparameters {
-        let Self { hidden, batch_size, optimizer, is_augmented, .. } = self;
+        let Self { hidden, batch_size, optimizer, precision, is_augmented, .. } = self;
         let (mirror, shift) = if is_augmented { (0.5, 4) } else { (0.0, 0) };
-        Hyperparameters { hidden, batch_size, optimizer, mirror, shift, ..Hyperparameters::default() }
+        Hyperparameters { hidden, batch_size, optimizer, precision, mirror, shift, ..Hyperparameters::default() }
     }
 }
 
@@ -94,21 +99,21 @@ impl Images {
 }
 
 /// One worker's cohort and buffers, ready to iterate.
-struct Bench<'a> {
+struct Bench<'a, W: Wide> {
     images: &'a Images,
-    prepared: Prepared<f32>,
-    lockstep: Lockstep<Blas<f32>>,
+    prepared: Prepared<W::Real>,
+    lockstep: Lockstep<W>,
     steps: Vec<Step>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a, W: Wide> Bench<'a, W> {
     fn new(images: &'a Images, cell: Cell) -> Self {
         let network = |seed| {
             TwoLayerNet::random(PIXELS, cell.hidden, CLASSES, [1e-4; 2], &mut random::stream(seed, Purpose::Init, 0))
         };
         let trial = cell.trial();
         let method = trial.method();
-        let lanes = Blas::<f32>::lanes(shape(PIXELS, cell.batch_size)).unwrap_or_else(Lanes::alone);
+        let lanes = W::lanes(shape(PIXELS, cell.batch_size)).unwrap_or_else(Lanes::alone);
         let networks = (0..cell.cohort).map(|trial| (network(trial as u64), method)).collect();
         let sampler = Sampler::new(0, Sampling::Replacement, ROWS);
         let mut lockstep = Lockstep::new(Cohort::new(networks, lanes), sampler, cell.batch_size, PIXELS);
@@ -154,10 +159,26 @@ pub fn trial_iterations_per_second(
     duration: Duration,
     others: &(dyn Fn() + Sync),
 ) -> f64 {
+    let rate = match cell.precision {
+        Precision::F32 => rate::<Blas<f32>>,
+        Precision::F64 => rate::<Blas<f64>>,
+        Precision::Int8 => rate::<Integer<Int8>>,
+        Precision::Int16 => rate::<Integer<Int16>>,
+    };
+    rate(images, cell, workers, duration, others)
+}
+
+fn rate<W: Wide>(
+    images: &Images,
+    cell: Cell,
+    workers: usize,
+    duration: Duration,
+    others: &(dyn Fn() + Sync),
+) -> f64 {
     let timing = Timing::new(workers, others);
     let rate = || {
         blas::set_one_thread();
-        let mut bench = Bench::new(images, cell);
+        let mut bench = Bench::<W>::new(images, cell);
         bench.iterate(); // pages are touched, buffers are there
         timing.wait();
         let (started, mut iterations) = (Instant::now(), 0);
@@ -204,10 +225,26 @@ pub fn breakdown(
     duration: Duration,
     others: &(dyn Fn() + Sync),
 ) -> Breakdown {
+    let parts = match cell.precision {
+        Precision::F32 => parts_of::<Blas<f32>>,
+        Precision::F64 => parts_of::<Blas<f64>>,
+        Precision::Int8 => parts_of::<Integer<Int8>>,
+        Precision::Int16 => parts_of::<Integer<Int16>>,
+    };
+    parts(images, cell, workers, duration, others)
+}
+
+fn parts_of<W: Wide>(
+    images: &Images,
+    cell: Cell,
+    workers: usize,
+    duration: Duration,
+    others: &(dyn Fn() + Sync),
+) -> Breakdown {
     let timing = Timing::new(workers, others);
     let parts = || {
         blas::set_one_thread();
-        let mut bench = Bench::new(images, cell);
+        let mut bench = Bench::<W>::new(images, cell);
         bench.iterate();
         timing.wait();
         let (started, mut samples) = (Instant::now(), [const { Vec::new() }; 4]);

@@ -69,6 +69,11 @@ impl Lanes {
         Self { pattern: vec![0], multiple: 1, least_rows: LEAST_ROWS }
     }
 
+    /// One lane for every place, of products of any size, with nothing left empty: where every row is summed alike.
+    pub fn any() -> Self {
+        Self { pattern: vec![0], multiple: 1, least_rows: 0 }
+    }
+
     /// Length of the period.
     pub fn period(&self) -> usize {
         self.pattern.len()

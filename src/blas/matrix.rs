@@ -75,6 +75,11 @@ impl<T: Real> Matrix<T> {
         &self.numbers[self.start + row * self.stride..][..self.columns]
     }
 
+    /// All rows, to be split among threads.
+    pub fn rows_mut(&mut self) -> RowsMut<'_, T> {
+        RowsMut { numbers: &mut self.numbers[self.start..], rows: self.rows, columns: self.columns, stride: self.stride }
+    }
+
     /// Row `row`, to be written to.
     ///
     /// # Panics
@@ -82,6 +87,46 @@ impl<T: Real> Matrix<T> {
     pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         &mut self.numbers[self.start + row * self.stride..][..self.columns]
+    }
+}
+
+/// Some rows of a [`Matrix`], to be written to.
+#[derive(Debug)]
+pub struct RowsMut<'a, T> {
+    numbers: &'a mut [T],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl<T> RowsMut<'_, T> {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The first `rows` rows, and the others.
+    ///
+    /// # Panics
+    /// There are fewer.
+    pub fn split_at(self, rows: usize) -> (Self, Self) {
+        let Self { numbers, rows: all, columns, stride } = self;
+        let (first, others) = numbers.split_at_mut(rows * stride);
+        (Self { numbers: first, rows, columns, stride }, Self { numbers: others, rows: all - rows, columns, stride })
+    }
+
+    /// Row `row`, to be written to.
+    ///
+    /// # Panics
+    /// There is none of that number.
+    pub fn row_mut(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        &mut self.numbers[row * self.stride..][..self.columns]
     }
 }
 

@@ -1,5 +1,6 @@
 //! `mlpgrid bench`: throughput against the machine's own matrix multiply.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::machine::{self, available_cores};
 use crate::model::optimizer::Optimizer;
+use crate::real::Precision;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::sweep::plan;
@@ -48,6 +50,8 @@ pub struct Arguments {
 
 /// The cell that the first figures are of.
 const HEADLINE: (usize, usize) = (50, 200);
+/// The precisions that are compared, f32 first.
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Int16, Precision::Int8];
 const WIDTHS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// A row of the table: a cell with its samples, one a round.
@@ -81,6 +85,8 @@ struct Report {
     rows: Vec<Row>,
     #[serde(skip_serializing_if = "Option::is_none")]
     breakdown: Option<Breakdown>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    breakdowns: BTreeMap<Precision, Breakdown>,
     environment: Environment,
 }
 
@@ -138,7 +144,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             other.map(|other| headline.samples.iter().zip(&other.samples).map(|(a, b)| a / b).collect::<Vec<_>>());
         ratios.map_or(1.0, |ratios| median(&ratios))
     };
-    let breakdown = arguments.breakdown.then(|| measurer.breakdown(headline.cell, 3 * duration)).transpose()?;
+    let mut breakdowns = BTreeMap::new();
+    for precision in PRECISIONS.into_iter().filter(|_| arguments.breakdown) {
+        let parts = measurer.breakdown(Cell { precision, ..headline.cell }, 3 * duration)?;
+        breakdowns.insert(precision, parts);
+    }
     let report = Report {
         sgemm_gflops: median(&sgemm),
         sweep_gflops: headline.gflops,
@@ -151,7 +161,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         peak_rss_bytes: machine::peak_rss_bytes().filter(|_| measurer.is_alone()),
         rounds: arguments.rounds,
         sgemm_samples: sgemm,
-        breakdown,
+        breakdown: breakdowns.get(&Precision::F32).copied(),
+        breakdowns,
         rows,
         environment: Environment::of(&blas),
     };
@@ -161,8 +172,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 fn is_headline(row: &Row) -> bool {
-    let Cell { hidden, batch_size, optimizer, is_augmented, .. } = row.cell;
-    (hidden, batch_size) == HEADLINE && optimizer == Optimizer::Sgd && !is_augmented
+    let Cell { hidden, batch_size, optimizer, precision, is_augmented, .. } = row.cell;
+    (hidden, batch_size) == HEADLINE && optimizer == Optimizer::Sgd && precision == Precision::F32 && !is_augmented
+}
+
+/// Trials of the cohort that the first figures are of.
+fn headline_width(report: &Report) -> usize {
+    report.rows.iter().find(|row| row.is_automatic_width && is_headline(row)).map_or(1, |row| row.cell.cohort)
 }
 
 /// The width that a sweep of many trials gets.
@@ -172,8 +188,8 @@ fn automatic_width(cell: Cell) -> usize {
 
 /// Everything that is measured, without samples.
 fn cells(quick: bool, workers: usize) -> Vec<Row> {
-    let plain =
-        |hidden, batch_size| Cell { hidden, batch_size, cohort: 1, optimizer: Optimizer::Sgd, is_augmented: false };
+    let (optimizer, precision) = (Optimizer::Sgd, Precision::F32);
+    let plain = |hidden, batch_size| Cell { hidden, batch_size, cohort: 1, optimizer, precision, is_augmented: false };
     let row = |cell: Cell, workers, width: Option<usize>| Row {
         cell: Cell { cohort: width.unwrap_or_else(|| automatic_width(cell)), ..cell },
         workers,
@@ -202,6 +218,11 @@ fn cells(quick: bool, workers: usize) -> Vec<Row> {
         rows.push(row(Cell { optimizer, ..headline }, workers, None));
     }
     rows.push(row(Cell { is_augmented: true, ..headline }, workers, None));
+    for precision in &PRECISIONS[1..] {
+        let cell = Cell { precision: *precision, ..headline };
+        if std::env::var_os("TRYW").is_some() { for w in [2,4,6,8,12,24] { rows.push(row(cell, workers, Some(w))); } }
+        rows.push(row(cell, workers, None));
+    }
     if workers > 1 {
         rows.push(row(headline, 1, None));
     }
@@ -223,6 +244,13 @@ impl Row {
     }
 }
 
+/// How the trials of a cell are trained, where it differs from the first cells.
+fn training(cell: Cell) -> String {
+    let Cell { optimizer, precision, is_augmented, .. } = cell;
+    let precision = if precision == Precision::F32 { String::new() } else { format!(" {}", precision.key()) };
+    format!("{}{precision}{}", optimizer.key(), if is_augmented { " augmented" } else { "" })
+}
+
 fn table(report: &Report) -> String {
     let mut text = format!(
         "{} kernels, {} workers, medians of {} rounds\nlarge sgemm, all workers at once: {:.1} GFLOP/s\n\n",
@@ -238,7 +266,7 @@ fn table(report: &Report) -> String {
             row.cell.batch_size,
             width,
             row.workers,
-            format!("{}{}", row.cell.optimizer.key(), if row.cell.is_augmented { " augmented" } else { "" }),
+            training(row.cell),
             row.trial_iterations_per_second,
             row.images_per_second,
             row.gflops,
@@ -252,9 +280,9 @@ fn table(report: &Report) -> String {
         report.speedup_over_one_by_one,
         report.speedup_of_workers
     );
-    if let Some(parts) = &report.breakdown {
-        let total = parts.total_micros();
-        text += &format!("\nan iteration of the automatic cohort, {total:.0} µs:\n");
+    for (precision, parts) in &report.breakdowns {
+        let (total, cohort) = (parts.total_micros(), headline_width(report));
+        text += &format!("\nan iteration of {cohort} trials in {}, {total:.0} µs:\n", precision.key());
         for (name, micros) in [
             ("gather", parts.gather_micros),
             ("forward", parts.forward_micros),

@@ -1,6 +1,7 @@
 //! Pixels: file formats, splits, minibatches, synthetic sets, downloads.
 
 pub mod augment;
+pub mod byte_batch;
 pub mod dataset;
 pub mod fetch;
 pub mod files;

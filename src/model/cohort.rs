@@ -21,9 +21,11 @@
 //! lane that it has alone ([`Lanes`]), and what is per member is computed by itself.
 
 use super::head::{Head, UnitRows, softmax_loss};
-use super::optimizer::{Factors, Method, Scalars, blend, clip_factor, squares};
+use super::optimizer::{Factors, Method, blend, squares};
 use super::two_layer_net::{TwoLayerNet, largest};
-use super::wide::Wide;
+pub use super::wide::Weights;
+use super::wide::layers::Layers;
+use super::wide::{Rows, Wide};
 use crate::blas::lanes::Lanes;
 use crate::data::minibatch::Batch;
 use crate::random::Purpose;
@@ -47,9 +49,6 @@ pub struct Step {
 /// One network of a cohort: all but its first-layer weights, which stand in the wide matrix.
 #[derive(Clone, Debug)]
 struct Member<T> {
-    method: Method,
-    /// The row of V for each hidden unit.
-    places: Vec<usize>,
     factors: Factors,
     head: Head<T>,
     /// What the rule keeps beside the head.
@@ -58,8 +57,6 @@ struct Member<T> {
     average: Option<Head<T>>,
     /// Of the head, in this iteration.
     gradient: Head<T>,
-    /// The numbers of this iteration's update.
-    scalars: Option<Scalars>,
 }
 
 /// The weights of K networks that train in lockstep.
@@ -67,6 +64,8 @@ struct Member<T> {
 pub struct Cohort<W: Wide> {
     wide: W,
     members: Vec<Member<W::Real>>,
+    /// The rows of V of each member.
+    rows: Vec<Rows>,
     lanes: Lanes,
 }
 
@@ -90,18 +89,18 @@ impl<W: Wide> Cohort<W> {
     /// There is none, or they differ in inputs or layout.
     pub fn new(networks: Vec<(TwoLayerNet<W::Real>, Method)>, lanes: Lanes) -> Self {
         let inputs = networks[0].0.w1.nrows();
-        let (mut wide, places) =
-            Self::empty(&lanes, inputs, networks.iter().map(|(network, method)| (network.b1.len(), *method)));
-        let member = |((network, method), places): ((TwoLayerNet<W::Real>, Method), Vec<usize>)| {
+        let units = networks.iter().map(|(network, method)| (network.b1.len(), *method));
+        let (mut layers, rows) = Self::empty(&lanes, inputs, units);
+        let member = |((network, method), rows): ((TwoLayerNet<W::Real>, Method), &Rows)| {
             let TwoLayerNet { w1, b1, w2, b2 } = network;
             assert_eq!(w1.nrows(), inputs, "networks of a cohort have the same inputs");
-            for (unit, &place) in w1.columns().into_iter().zip(&places) {
-                wide.set(place, &mut unit.iter().copied());
+            for (unit, &place) in w1.columns().into_iter().zip(&rows.places) {
+                layers.set(place, &mut unit.iter().copied());
             }
-            Member::new(method, places, Factors::default(), Head { b1, w2, b2 })
+            Member::new(method, Factors::default(), Head { b1, w2, b2 })
         };
-        let members = networks.into_iter().zip(places).map(member).collect();
-        Self { wide, members, lanes }
+        let members = networks.into_iter().zip(&rows).map(member).collect();
+        Self { wide: W::new(layers), members, rows, lanes }
     }
 
     /// The cohort of members as [`Cohort::state`] gave them, to the bit.
@@ -115,11 +114,11 @@ impl<W: Wide> Cohort<W> {
         let heads: Vec<Head<W::Real>> =
             members.iter().map(|(parts, _)| Head::load(parts, "")).collect::<Result<_, _>>()?;
         let units = heads.iter().zip(members).map(|(head, (_, method))| (head.b1.len(), *method));
-        let (mut wide, places) = Self::empty(&lanes, inputs, units);
+        let (mut layers, rows) = Self::empty(&lanes, inputs, units);
         let mut resumed = Vec::with_capacity(members.len());
-        for ((head, places), &(parts, method)) in heads.into_iter().zip(places).zip(members) {
-            wide.load(&places, parts)?;
-            let mut member = Member::new(method, places, Factors::load(parts)?, head);
+        for ((head, rows), &(parts, method)) in heads.into_iter().zip(&rows).zip(members) {
+            layers.load(&rows.places, parts)?;
+            let mut member = Member::new(method, Factors::load(parts)?, head);
             for (slot, head) in member.slots.iter_mut().enumerate() {
                 *head = Head::load(parts, &prefix_of_slot(slot))?;
             }
@@ -128,16 +127,26 @@ impl<W: Wide> Cohort<W> {
             }
             resumed.push(member);
         }
-        Ok(Self { wide, members: resumed, lanes })
+        Ok(Self { wide: W::new(layers), members: resumed, rows, lanes })
     }
 
-    /// A wide matrix of zeros, and the places in it of members with so many units.
-    fn empty(lanes: &Lanes, inputs: usize, members: impl Iterator<Item = (usize, Method)>) -> (W, Vec<Vec<usize>>) {
+    /// Layers of zeros, and the rows in them of members with so many units.
+    fn empty(
+        lanes: &Lanes,
+        inputs: usize,
+        members: impl Iterator<Item = (usize, Method)>,
+    ) -> (Layers<W::Real>, Vec<Rows>) {
         let (units, methods): (Vec<usize>, Vec<Method>) = members.unzip();
         let layout = methods[0].layout();
         assert!(methods.iter().all(|method| method.layout() == layout), "one layout a cohort");
-        let (places, rows) = lanes.places(&units);
-        (W::zeros(rows, inputs, layout), places)
+        let (places, count) = lanes.places(&units);
+        let rows = places.into_iter().zip(methods).map(|(places, method)| Rows {
+            places,
+            method,
+            scalars: method.scalars(0, 0.0, Factors::default()),
+            head_squares: 0.0,
+        });
+        (Layers::zeros(count, inputs, layout), rows.collect())
     }
 
     /// K.
@@ -155,7 +164,7 @@ impl<W: Wide> Cohort<W> {
         let classes = self.members.first().map_or(0, |member| member.head.classes());
         let zeros = |count| vec![num_traits::Zero::zero(); count];
         Scratch {
-            wide: zeros(self.wide.places() * rows),
+            wide: zeros(self.wide.layers().places() * rows),
             work: zeros((classes + 1) * rows),
             rows,
             uniforms: Uniforms::default(),
@@ -173,8 +182,9 @@ impl<W: Wide> Cohort<W> {
     }
 
     /// The first wide product: Zᵀ = V·Xᵀ into the scratch.
-    pub fn forward(&self, batch: &W::Batch, scratch: &mut Scratch<W::Real>) {
-        self.wide.forward(batch, &mut scratch.wide[..self.wide.places() * scratch.rows]);
+    pub fn forward(&mut self, batch: &W::Batch, scratch: &mut Scratch<W::Real>) {
+        let z = &mut scratch.wide[..self.wide.layers().places() * scratch.rows];
+        self.wide.forward(batch, z);
     }
 
     /// All between the two wide products, member by member: takes the gradients of the heads, and leaves Δᵀ in place of Zᵀ.
@@ -183,29 +193,21 @@ impl<W: Wide> Cohort<W> {
     /// As [`Cohort::iterate`].
     pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
         assert_eq!(steps.len(), self.members.len(), "one step a member");
-        let drops = |member: &&Member<W::Real>| member.method.dropout > 0.0;
-        let units = self.members.iter().filter(drops).map(|member| member.places.len()).max();
+        let drops = |rows: &&Rows| rows.method.dropout > 0.0;
+        let units = self.rows.iter().filter(drops).map(|rows| rows.places.len()).max();
         if let (Some(units), Some(step)) = (units, steps.first()) {
             scratch.uniforms.draw(step.seed, Purpose::Dropout, step.iteration, units, scratch.rows);
         }
-        for (member, step) in self.members.iter_mut().zip(steps) {
-            step.data_loss = member.differentiate(&mut self.wide, labels, scratch, *step);
+        for ((member, rows), step) in self.members.iter_mut().zip(&mut self.rows).zip(steps) {
+            step.data_loss = member.differentiate(rows, &mut self.wide, labels, scratch, *step);
         }
     }
 
     /// The second wide product, V += Δᵀ·X where the rule has its updates so, and the rule's steps.
     pub fn backward(&mut self, batch: &W::Batch, scratch: &Scratch<W::Real>) {
-        self.wide.backward(&scratch.wide[..self.wide.places() * scratch.rows], batch);
-        for member in &mut self.members {
-            let Some(mut scalars) = member.scalars.take() else { continue };
-            let Member { method, places, gradient, .. } = &*member;
-            if method.clip_norm > 0.0 {
-                let of_head: f64 = gradient.parameters().into_iter().map(squares).sum();
-                scalars.clip = clip_factor(method.clip_norm, self.wide.gradient_squares(places) + of_head);
-            }
-            self.wide.step(places, method, &scalars);
-            member.descend(&scalars);
-        }
+        let deltas = &scratch.wide[..self.wide.layers().places() * scratch.rows];
+        self.wide.update(deltas, batch, &mut self.rows);
+        self.members.iter_mut().zip(&self.rows).for_each(|(member, rows)| member.descend(rows));
     }
 
     /// Calls `take` with k and the scores Sᵀ (C, B) of `batch`, for each member k: those of the average of its weights where that is asked
@@ -214,26 +216,24 @@ impl<W: Wide> Cohort<W> {
     /// # Panics
     /// `scratch` is for another number of rows.
     pub fn scores(
-        &self,
+        &mut self,
         batch: &W::Batch,
         weights: Weights,
         scratch: &mut Scratch<W::Real>,
         mut take: impl FnMut(usize, &[W::Real]),
     ) {
         let is_averaged = weights == Weights::Averaged && self.averages();
-        if is_averaged {
-            self.wide.forward_average(batch, &mut scratch.wide[..self.wide.places() * scratch.rows]);
-        } else {
-            self.forward(batch, scratch);
-        }
-        for (k, member) in self.members.iter().enumerate() {
+        let weights = if is_averaged { Weights::Averaged } else { Weights::Raw };
+        let z = &mut scratch.wide[..self.wide.layers().places() * scratch.rows];
+        self.wide.evaluate(batch, weights, z);
+        for (k, (member, of_member)) in self.members.iter().zip(&self.rows).enumerate() {
             let Scratch { wide, work, rows, .. } = scratch;
             let (head, scale) = match &member.average {
                 Some(average) if is_averaged => (average, 1.0),
                 _ => (&member.head, member.factors.weights),
             };
             let scores = &mut work[..head.classes() * *rows];
-            let mut units = UnitRows { wide, columns: *rows, places: &member.places };
+            let mut units = UnitRows { wide, columns: *rows, places: &of_member.places };
             head.scores(&mut units, W::Real::from_f64(scale), None, scores);
             take(k, scores);
         }
@@ -244,7 +244,7 @@ impl<W: Wide> Cohort<W> {
     /// # Panics
     /// There is not one count a member, or `scratch` is for another number of rows.
     pub fn count_correct(
-        &self,
+        &mut self,
         batch: &W::Batch,
         weights: Weights,
         scratch: &mut Scratch<W::Real>,
@@ -266,62 +266,56 @@ impl<W: Wide> Cohort<W> {
 
     /// λ(‖W1‖² + ‖W2‖²) of member k, as far as it is a part of the loss: one pass over its weights.
     pub fn penalty(&self, member: usize) -> f64 {
-        let Member { method, places, factors, head, .. } = &self.members[member];
+        let (Member { factors, head, .. }, Rows { method, places, .. }) = (&self.members[member], &self.rows[member]);
         let l2 = method.penalty();
         if l2 == 0.0 {
             return 0.0;
         }
         let second: f64 = head.w2.iter().map(|weight| weight.as_f64() * weight.as_f64()).sum();
-        l2 * (factors.weights * factors.weights * self.wide.squares(places) + second)
+        l2 * (factors.weights * factors.weights * self.wide.layers().squares(places) + second)
     }
 
     /// Drops the members for which `stays` is false, and closes the gaps that they leave in the wide matrix.
     pub fn retain(&mut self, stays: impl Fn(usize) -> bool) {
         let mut number = 0;
-        self.members.retain(|_| {
+        let mut stays = |()| {
             number += 1;
             stays(number - 1)
-        });
-        let units: Vec<usize> = self.members.iter().map(|member| member.places.len()).collect();
-        let (places, rows) = self.lanes.places(&units);
+        };
+        let (members, rows) = (std::mem::take(&mut self.members), std::mem::take(&mut self.rows));
+        (self.members, self.rows) = members.into_iter().zip(rows).filter(|_| stays(())).unzip();
+        let units: Vec<usize> = self.rows.iter().map(|rows| rows.places.len()).collect();
+        let (places, count) = self.lanes.places(&units);
         let mut moves = Vec::with_capacity(units.iter().sum());
-        for (member, places) in self.members.iter_mut().zip(places) {
-            moves.extend(member.places.iter().copied().zip(places.iter().copied()));
-            member.places = places;
+        for (rows, places) in self.rows.iter_mut().zip(places) {
+            moves.extend(rows.places.iter().copied().zip(places.iter().copied()));
+            rows.places = places;
         }
-        self.wide.relocate(&moves, rows);
+        self.wide.layers_mut().relocate(&moves, count);
     }
 
     /// Member k as a network of its own, with the average of its weights where that is asked for and there is one.
     pub fn network(&self, member: usize, weights: Weights) -> TwoLayerNet<W::Real> {
-        let Member { places, factors, head, average, .. } = &self.members[member];
+        let Member { factors, head, average, .. } = &self.members[member];
+        let (layers, places) = (self.wide.layers(), &self.rows[member].places);
         let (w1, Head { b1, w2, b2 }) = match average {
-            Some(average) if weights == Weights::Averaged => (self.wide.average_layer(places), average),
-            _ => (self.wide.first_layer(places, factors.weights), head),
+            Some(average) if weights == Weights::Averaged => (layers.average_layer(places), average),
+            _ => (layers.first_layer(places, factors.weights), head),
         };
         TwoLayerNet { w1, b1: b1.clone(), w2: w2.clone(), b2: b2.clone() }
     }
 
     /// Member k as it stands: what [`Cohort::resume`] makes it again from.
     pub fn state(&self, member: usize) -> Parts {
-        let Member { places, factors, head, slots, average, .. } = &self.members[member];
+        let Member { factors, head, slots, average, .. } = &self.members[member];
         let mut parts = Parts::default();
-        self.wide.save(places, &mut parts);
+        self.wide.layers().save(&self.rows[member].places, &mut parts);
         factors.save(&mut parts);
         head.save(&mut parts, "");
         slots.iter().enumerate().for_each(|(slot, head)| head.save(&mut parts, &prefix_of_slot(slot)));
         average.iter().for_each(|average| average.save(&mut parts, AVERAGE));
         parts
     }
-}
-
-/// Which weights of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// Those that the update rule changes.
-    Raw,
-    /// The average of these, where the member keeps one.
-    Averaged,
 }
 
 /// What the names of a slot's parameters begin with in [`Parts`].
@@ -333,43 +327,48 @@ fn prefix_of_slot(slot: usize) -> String {
 const AVERAGE: &str = "average.";
 
 impl<T: Real> Member<T> {
-    fn new(method: Method, places: Vec<usize>, factors: Factors, head: Head<T>) -> Self {
+    fn new(method: Method, factors: Factors, head: Head<T>) -> Self {
         let zeros = || Head::zeros(head.b1.len(), head.classes());
         let layout = method.layout();
         let slots = (0..layout.slots()).map(|_| zeros()).collect();
         let average = layout.averages.then(|| head.clone());
-        Self { gradient: zeros(), method, places, factors, head, slots, average, scalars: None }
+        Self { gradient: zeros(), factors, head, slots, average }
     }
 
     /// All between the two wide products: returns the data loss, takes the head's gradient, and leaves Δᵀ in the member's rows of
     /// `scratch.wide`.
     fn differentiate<W: Wide<Real = T>>(
         &mut self,
+        rows: &mut Rows,
         wide: &mut W,
         labels: &[u8],
         scratch: &mut Scratch<T>,
         step: Step,
     ) -> f64 {
         let before = T::from_f64(self.factors.weights);
-        let scalars = self.method.scalars(step.iteration, step.rate, self.factors);
-        scalars.fold.iter().for_each(|&fold| wide.multiply(&self.places, fold));
+        let Rows { places, method, .. } = &*rows;
+        let scalars = method.scalars(step.iteration, step.rate, self.factors);
+        scalars.fold.iter().for_each(|&fold| wide.layers_mut().multiply(places, fold));
         self.factors = scalars.factors;
 
         let (scores, d_activations) = scratch.work.split_at_mut(self.head.classes() * scratch.rows);
-        let mut units = UnitRows { wide: &mut scratch.wide, columns: scratch.rows, places: &self.places };
-        let dropped = Dropped::of(self.method.dropout);
+        let mut units = UnitRows { wide: &mut scratch.wide, columns: scratch.rows, places };
+        let dropped = Dropped::of(method.dropout);
         let kept = dropped.map_or(T::one(), |dropped| dropped.factor);
         self.head.scores(&mut units, before, dropped.map(|dropped| (dropped, &scratch.uniforms)), scores);
-        let loss = softmax_loss(scores, labels, self.method.label_smoothing);
+        let loss = softmax_loss::<T, W::Functions>(scores, labels, method.label_smoothing);
         let factors = [T::from_f64(scalars.delta), kept];
         self.head.backward(&mut units, scores, factors, &mut self.gradient, d_activations);
-        self.scalars = Some(scalars);
+        if method.clip_norm > 0.0 {
+            rows.head_squares = self.gradient.parameters().into_iter().map(squares).sum();
+        }
+        rows.scalars = scalars;
         loss
     }
 
     /// The rule's update of the head, and that of its average.
-    fn descend(&mut self, scalars: &Scalars) {
-        let (rule, of_biases) = (self.method.rule, scalars.of_biases());
+    fn descend(&mut self, Rows { method, scalars, .. }: &Rows) {
+        let (rule, of_biases) = (method.rule, scalars.of_biases());
         let scalars_of = [&of_biases, scalars, &of_biases];
         let (gradients, parameters) = (self.gradient.parameters(), self.head.parameters_mut());
         let parts = parameters.into_iter().zip(gradients).zip(scalars_of);

@@ -13,6 +13,7 @@
 use multiversion::multiversion;
 use ndarray::{Array1, Array2};
 
+use super::functions::Functions;
 use super::two_layer_net::rectify;
 use crate::random::dropout::{Dropped, Uniforms};
 use crate::real::Real;
@@ -133,8 +134,8 @@ impl<T: Real> Head<T> {
 
 /// Turns Sᵀ (C, B) into dSᵀ = (P − Q)ᵀ / B, and returns the data loss: the mean of −Σ_c Q[i, c] log P[i, c], where Q is onehot(y), of
 /// which `smoothing` is spread over all classes.
-pub fn softmax_loss<T: Real>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
-    loss_of(scores, labels, smoothing)
+pub fn softmax_loss<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
+    loss_of::<T, F>(scores, labels, smoothing)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
@@ -191,21 +192,21 @@ fn add_units<T: Real, const U: usize>(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn loss_of<T: Real>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
+fn loss_of<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
     let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
     let mut loss = 0.0;
     for (block, labels_of_block) in blocks.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
+        loss += softmax_block::<T, F, PARTIAL_SUMS>(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
     }
     for (at, label) in rest.iter().enumerate() {
-        loss += softmax_block(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label], smoothing);
+        loss += softmax_block::<T, F, 1>(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label], smoothing);
     }
     loss / labels.len() as f64
 }
 
 /// Softmax of the W columns from `start`: returns the sum of their losses.
 #[inline(always)]
-fn softmax_block<T: Real, const W: usize>(
+fn softmax_block<T: Real, F: Functions<T>, const W: usize>(
     scores: &mut [T],
     columns: usize,
     start: usize,
@@ -232,12 +233,12 @@ fn softmax_block<T: Real, const W: usize>(
     let mut sums = [T::zero(); W];
     for row in scores.chunks_exact_mut(columns) {
         for lane in 0..W {
-            let exponential = (row[start + lane] - largest[lane]).exp();
+            let exponential = F::exp(row[start + lane] - largest[lane]);
             row[start + lane] = exponential;
             sums[lane] += exponential;
         }
     }
-    loss += sums.iter().map(|sum| sum.as_f64().ln()).sum::<f64>();
+    loss += sums.iter().map(|sum| F::ln(sum.as_f64())).sum::<f64>();
     let factors = sums.map(|sum| T::one() / (sum * count));
     for row in scores.chunks_exact_mut(columns) {
         for lane in 0..W {

@@ -2,6 +2,7 @@
 
 pub mod cohort;
 pub mod ensemble;
+pub mod functions;
 pub mod head;
 pub mod hyperparameters;
 pub mod optimizer;

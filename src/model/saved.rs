@@ -204,7 +204,7 @@ impl SavedModel {
     /// The model of the tensors that [`SavedModel::tensors`] gave; otherwise what is wrong with them.
     pub(super) fn of_tensors(mut parts: Parts, provenance: Provenance) -> std::result::Result<Self, String> {
         match provenance.hyperparameters.precision {
-            Precision::F32 => TwoLayerNet::<f32>::load(&parts).map(drop),
+            Precision::F32 | Precision::Int8 | Precision::Int16 => TwoLayerNet::<f32>::load(&parts).map(drop),
             Precision::F64 => TwoLayerNet::<f64>::load(&parts).map(drop),
         }?;
         let inputs = parts.tensor("W1")?.shape()[0];

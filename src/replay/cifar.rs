@@ -65,6 +65,7 @@ impl Cifar {
         let network = match precision {
             Precision::F32 => first_network::<f32>(data, &trial, &mut state),
             Precision::F64 => first_network::<f64>(data, &trial, &mut state),
+            Precision::Int8 | Precision::Int16 => unreachable!("a replay is in f32 or f64"),
         };
         let sampler = Sampler::from_numpy(state, trial.sampling, rows);
         let origin = Origin::Given { networks: vec![network], sampler };

@@ -13,7 +13,8 @@ use crate::data::prepare::Fitted;
 use crate::data::sets::Shape;
 use crate::model::Hyperparameters;
 use crate::model::optimizer::{Layout, Optimizer};
-use crate::model::wide::{Wide, blas::Blas};
+use crate::integer::{Int8, Int16};
+use crate::model::wide::{Wide, blas::Blas, integer::Integer};
 use crate::real::Precision;
 use crate::tensors::Parts;
 
@@ -90,6 +91,8 @@ pub fn engine(precision: Precision) -> &'static dyn Engine {
     match precision {
         Precision::F32 => &Arithmetic::<Blas<f32>>(PhantomData),
         Precision::F64 => &Arithmetic::<Blas<f64>>(PhantomData),
+        Precision::Int8 => &Arithmetic::<Integer<Int8>>(PhantomData),
+        Precision::Int16 => &Arithmetic::<Integer<Int16>>(PhantomData),
     }
 }
 

@@ -41,7 +41,7 @@ impl<W: Wide> Evaluation<W> {
     }
 
     /// The accuracy of each member of `cohort` on all rows of a split, a fraction.
-    pub fn accuracies(&mut self, cohort: &Cohort<W>, weights: Weights, from: &Source<'_, W::Real>) -> &[f64] {
+    pub fn accuracies(&mut self, cohort: &mut Cohort<W>, weights: Weights, from: &Source<'_, W::Real>) -> &[f64] {
         self.begin(cohort);
         for start in (0..from.len()).step_by(EVALUATION_ROWS) {
             let end = (start + EVALUATION_ROWS).min(from.len());
@@ -54,7 +54,7 @@ impl<W: Wide> Evaluation<W> {
     /// The accuracy of each member on a minibatch that is there already.
     pub fn accuracies_of_batch(
         &mut self,
-        cohort: &Cohort<W>,
+        cohort: &mut Cohort<W>,
         batch: &W::Batch,
         scratch: &mut Scratch<W::Real>,
     ) -> &[f64] {
@@ -79,9 +79,9 @@ impl<W: Wide> Evaluation<W> {
 pub fn accuracy<W: Wide>(network: &Parts, fitted: &Fitted, batch_size: usize, rows: Rows<'_>) -> Result<f64, String> {
     let inputs = fitted.outputs();
     let lanes = W::lanes(shape(inputs, batch_size)).unwrap_or_else(Lanes::alone);
-    let cohort = Cohort::<W>::new(vec![(TwoLayerNet::load(network)?, Method::default())], lanes);
+    let mut cohort = Cohort::<W>::new(vec![(TwoLayerNet::load(network)?, Method::default())], lanes);
     let prepared = fitted.prepared();
-    Ok(Evaluation::new(&cohort, inputs).accuracies(&cohort, Weights::Raw, &prepared.source(rows))[0])
+    Ok(Evaluation::new(&cohort, inputs).accuracies(&mut cohort, Weights::Raw, &prepared.source(rows))[0])
 }
 
 /// As [`Engine::probabilities`](super::Engine::probabilities).
@@ -96,7 +96,7 @@ pub fn probabilities<W: Wide>(
     let lanes = W::lanes(shape(inputs, batch_size)).unwrap_or_else(Lanes::alone);
     let network = TwoLayerNet::load(network)?;
     let classes = network.b2.len();
-    let cohort = Cohort::<W>::new(vec![(network, Method::default())], lanes);
+    let mut cohort = Cohort::<W>::new(vec![(network, Method::default())], lanes);
     let prepared = fitted.prepared();
     let source = prepared.source(rows);
     let images = ImageChanges::Fixed(view);

@@ -75,7 +75,7 @@ impl<'a, W: Wide> Training<'a, W> {
         let key = shared.cohort_key();
         let has_key = |task: &Task<'_>| task.hyperparameters.cohort_key() == key;
         assert!(tasks.iter().all(has_key), "trials of a cohort share their minibatches");
-        assert_eq!(shared.precision, W::Real::PRECISION, "trials are trained in their precision");
+        assert_eq!(shared.precision, W::PRECISION, "trials are trained in their precision");
 
         let method = |trial: usize| tasks[trial].hyperparameters.method();
         let fresh = |trial: usize| (trial, SoFar::default());
@@ -241,7 +241,7 @@ impl<'a, W: Wide> Training<'a, W> {
     /// Measures the accuracy of every member on the validation split.
     fn validate(&mut self) {
         let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-        let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Averaged, &source);
+        let accuracies = self.evaluation.accuracies(&mut self.lockstep.cohort, Weights::Averaged, &source);
         self.running.iter_mut().zip(accuracies).for_each(|(run, &accuracy)| run.val_accuracy = accuracy);
     }
 
@@ -249,7 +249,7 @@ impl<'a, W: Wide> Training<'a, W> {
         self.validate();
         if self.lockstep.cohort.averages() {
             let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-            let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Raw, &source);
+            let accuracies = self.evaluation.accuracies(&mut self.lockstep.cohort, Weights::Raw, &source);
             self.running.iter_mut().zip(accuracies).for_each(|(run, &raw)| run.raw_val_accuracy = Some(raw));
         }
         let iterations = self.iteration;

@@ -1,89 +1,76 @@
 //! All first layers of a cohort as one matrix: what an arithmetic has to write to train networks.
 
 pub mod blas;
+pub mod integer;
+pub mod layers;
 
-use ndarray::Array2;
-
-use super::optimizer::{Layout, Method, Scalars};
+use super::optimizer::{Method, Scalars};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::minibatch::Batch;
-use crate::real::Real;
-use crate::tensors::Parts;
+use crate::model::functions::Functions;
+use crate::real::{Precision, Real};
+use layers::Layers;
 
-/// The first-layer weights of a cohort, V (places, D): a row a hidden unit, with what the update rule keeps beside them. Rows without a
-/// unit are zero, and stay so.
+/// Which weights of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Those that the update rule changes.
+    Raw,
+    /// The average of these, where the member keeps one.
+    Averaged,
+}
+
+/// The rows of the wide matrix that belong to one member, and what an update does to them.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// The row of V for each hidden unit.
+    pub places: Vec<usize>,
+    /// How the member is trained.
+    pub method: Method,
+    /// The numbers of this iteration's update.
+    pub scalars: Scalars,
+    /// ‖dW‖² of all parameters but the first-layer weights, where gradients are clipped.
+    pub head_squares: f64,
+}
+
+/// The first layers of a cohort, with an arithmetic for their two wide products.
 pub trait Wide: Sized + Send {
-    /// What scores, heads and losses are computed in.
+    /// Which of the precisions of trials this is.
+    const PRECISION: Precision;
+    /// What weights, scores, heads and losses are computed in.
     type Real: Real;
     /// The minibatches that the products read.
     type Batch: Batch<Self::Real>;
+    /// Exponentials and logarithms.
+    type Functions: Functions<Self::Real>;
 
-    /// Zeros, for members with this layout.
-    fn zeros(places: usize, inputs: usize, layout: Layout) -> Self;
+    /// These layers.
+    fn new(layers: Layers<Self::Real>) -> Self;
 
-    /// Rows of V, those without a unit included.
-    fn places(&self) -> usize;
+    /// The layers.
+    fn layers(&self) -> &Layers<Self::Real>;
 
-    /// D.
-    fn inputs(&self) -> usize;
-
-    /// Gives the unit at `place` its first weights, (D), of which the average begins too.
-    fn set(&mut self, place: usize, weights: &mut dyn Iterator<Item = Self::Real>);
+    /// The layers, to be changed.
+    fn layers_mut(&mut self) -> &mut Layers<Self::Real>;
 
     /// The first wide product: Zᵀ (places, B) = V·Xᵀ.
     ///
     /// # Panics
     /// `z` has another size.
-    fn forward(&self, batch: &Self::Batch, z: &mut [Self::Real]);
+    fn forward(&mut self, batch: &Self::Batch, z: &mut [Self::Real]);
 
-    /// As [`forward`](Self::forward), with the average of the weights.
+    /// As [`forward`](Self::forward), to evaluate these weights.
     ///
     /// # Panics
-    /// There is none, or `z` has another size.
-    fn forward_average(&self, batch: &Self::Batch, z: &mut [Self::Real]);
+    /// There is no average, or `z` has another size.
+    fn evaluate(&mut self, batch: &Self::Batch, weights: Weights, z: &mut [Self::Real]);
 
-    /// The second wide product, accumulated into the layout's [target](Layout::target): += Δᵀ (places, B)·X.
+    /// The second wide product, += Δᵀ (places, B)·X into the [target](crate::model::optimizer::Target), and all that the members' rules do
+    /// with it. Where gradients are clipped, it sets the factor among the scalars of `members`.
     ///
     /// # Panics
     /// `deltas` have another size.
-    fn backward(&mut self, deltas: &[Self::Real], batch: &Self::Batch);
-
-    /// ‖dW1‖² of the units at `places`, after the backward product, summed in f64.
-    ///
-    /// # Panics
-    /// The gradient is not kept ([`Layout::target`]).
-    fn gradient_squares(&self, places: &[usize]) -> f64;
-
-    /// What is left to do for the units of one member after the backward product: the rule's step where that was not the update, the
-    /// largest norm of a unit's weights, the average of the weights.
-    fn step(&mut self, places: &[usize], method: &Method, scalars: &Scalars);
-
-    /// Multiplies the weights of the units at `places`.
-    fn multiply(&mut self, places: &[usize], factor: f64);
-
-    /// Members have left: there are `places` rows now, of which each pair of `moves` names a former and its new place.
-    fn relocate(&mut self, moves: &[(usize, usize)], places: usize);
-
-    /// ‖V‖² over the units at `places`, summed in f64.
-    fn squares(&self, places: &[usize]) -> f64;
-
-    /// W1 (D, H) = `scale` · V, for the units at `places`.
-    fn first_layer(&self, places: &[usize], scale: f64) -> Array2<Self::Real>;
-
-    /// The average of W1 (D, H), for the units at `places`.
-    ///
-    /// # Panics
-    /// There is none.
-    fn average_layer(&self, places: &[usize]) -> Array2<Self::Real>;
-
-    /// Writes weights and state of the units at `places`.
-    fn save(&self, places: &[usize], into: &mut Parts);
-
-    /// Reads what [`save`](Self::save) wrote.
-    ///
-    /// # Errors
-    /// Something is missing or has another shape or precision.
-    fn load(&mut self, places: &[usize], from: &Parts) -> Result<(), String>;
+    fn update(&mut self, deltas: &[Self::Real], batch: &Self::Batch, members: &mut [Rows]);
 
     /// Where units stand in products of these shapes so that no result depends on its neighbours; none where it would.
     fn lanes(shape: Shape) -> Option<Lanes>;

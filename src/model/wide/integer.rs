@@ -1,0 +1,462 @@
+//! First layers whose wide products are sums of integers: weights and deltas are rounded, row by row, in each iteration.
+//!
+//! Weights V, what the update rule has beside them, and everything but the two wide products are f32. With the preparation of images
+//! (x − mean) ∘ factor, of which x are bytes:
+//!
+//! ```text
+//! q_u·s_u ≈ V_u ∘ factor             Z[u, i] = s_u (Σ_d q_u[d]·x_i[d] − Σ_d q_u[d]·mean[d])
+//! p_u·t_u ≈ Δ_u                      dV[u, d] = t_u (Σ_i p_u[i]·x_i[d] − mean[d]·Σ_i p_u[i])·factor[d]
+//! ```
+//!
+//! The sums over x are exact, everything else is done in a fixed order: a trial has the same bits on every CPU, in any cohort. Some rows at
+//! a time pass through the backward product, the update rule and the rounding for the next iteration while they are in a cache.
+
+use std::fmt::Debug;
+
+use multiversion::multiversion;
+
+use super::layers::{Layers, finish};
+use super::{Rows, Weights, Wide};
+use crate::blas::lanes::{Lanes, Shape};
+use crate::blas::matrix::{self, Matrix};
+use crate::data::byte_batch::ByteBatch;
+use crate::data::minibatch::Batch;
+use crate::integer::columns::Columns;
+use crate::integer::kernel::{self, Kernel};
+use crate::integer::product::{Sums, are_long, product};
+use crate::integer::rounding::{RowNumbers, Rounded, RowsMut};
+use crate::integer::{Int8, Int16, Width};
+use crate::model::functions::Portable;
+use crate::model::optimizer::{Target, clip_factor};
+use crate::real::Precision;
+
+/// Rows that pass through everything together: their weights, 300 kB with 3,072 inputs, stay in a second-level cache. A multiple of the
+/// rows of every kernel's tile.
+const ROWS: usize = 24;
+/// Columns of V that are updated together: a multiple of the columns of every kernel's block.
+const CHUNK: usize = 192;
+
+/// A width of the rounded numbers that trials can ask for.
+pub trait OfPrecision: Width {
+    /// Its name among the precisions.
+    const PRECISION: Precision;
+}
+
+impl OfPrecision for Int8 {
+    const PRECISION: Precision = Precision::Int8;
+}
+
+impl OfPrecision for Int16 {
+    const PRECISION: Precision = Precision::Int16;
+}
+
+/// V with all that belongs to it, and the rounded rows of this iteration.
+#[derive(Debug)]
+pub struct Integer<P: Width> {
+    kernel: &'static Kernel,
+    layers: Layers<f32>,
+    /// V, rounded.
+    weights: Rounded<P>,
+    /// Whether that is the V of this iteration.
+    is_rounded: bool,
+    /// Weights that are evaluated, rounded.
+    evaluated: Rounded<Int16>,
+    /// Which these are, if they are those of this iteration.
+    evaluated_weights: Option<Weights>,
+    deltas: Rounded<P>,
+    /// The minibatch, a column an image, for the forward product.
+    images: Columns,
+    /// The minibatch, a column an input, for the backward product.
+    inputs: Columns,
+    /// The number of the member that each row belongs to.
+    owners: Vec<u32>,
+    sums: Buffer,
+}
+
+/// Room for the sums of some rows.
+#[derive(Debug, Default)]
+struct Buffer {
+    short: Vec<i32>,
+    long: Vec<f64>,
+}
+
+impl Buffer {
+    /// For the rows that are multiplied together, of so many columns.
+    fn sums(&mut self, stride: usize) -> Sums<'_> {
+        let count = ROWS * stride;
+        self.short.resize(self.short.len().max(2 * count), 0);
+        self.long.resize(self.long.len().max(count), 0.0);
+        Sums { short: &mut self.short, long: &mut self.long, stride }
+    }
+}
+
+/// No member.
+const NOBODY: u32 = u32::MAX;
+
+impl<P: Width> Integer<P> {
+    /// With a kernel of choice; it shows in no result.
+    pub fn with_kernel(layers: Layers<f32>, kernel: &'static Kernel) -> Self {
+        Self {
+            kernel,
+            weights: Rounded::zeros(kernel, layers.places(), layers.inputs()),
+            is_rounded: false,
+            evaluated: Rounded::zeros(kernel, 0, layers.inputs()),
+            evaluated_weights: None,
+            deltas: Rounded::zeros(kernel, 0, 0),
+            images: Columns::new(kernel),
+            inputs: Columns::new(kernel),
+            owners: vec![],
+            sums: Buffer::default(),
+            layers,
+        }
+    }
+}
+
+impl<P: OfPrecision> Wide for Integer<P> {
+    const PRECISION: Precision = P::PRECISION;
+    type Real = f32;
+    type Batch = ByteBatch;
+    type Functions = Portable;
+
+    fn new(layers: Layers<f32>) -> Self {
+        Self::with_kernel(layers, kernel::chosen())
+    }
+
+    fn layers(&self) -> &Layers<f32> {
+        &self.layers
+    }
+
+    fn layers_mut(&mut self) -> &mut Layers<f32> {
+        (self.is_rounded, self.evaluated_weights) = (false, None);
+        &mut self.layers
+    }
+
+    fn forward(&mut self, batch: &ByteBatch, z: &mut [f32]) {
+        if !self.is_rounded {
+            round_all(&mut self.weights, &self.layers.v, batch);
+            self.is_rounded = true;
+        }
+        let images = &mut self.images;
+        images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
+        forward(self.kernel, self.weights.rows_mut(), images, batch, &mut self.sums, z);
+    }
+
+    fn evaluate(&mut self, batch: &ByteBatch, weights: Weights, z: &mut [f32]) {
+        if self.evaluated_weights != Some(weights) {
+            let matrix = match weights {
+                Weights::Raw => &self.layers.v,
+                Weights::Averaged => self.layers.average.as_ref().expect("there is an average"),
+            };
+            round_all(&mut self.evaluated, matrix, batch);
+            self.evaluated_weights = Some(weights);
+        }
+        let images = &mut self.images;
+        images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
+        forward(self.kernel, self.evaluated.rows_mut(), images, batch, &mut self.sums, z);
+    }
+
+    fn update(&mut self, deltas: &[f32], batch: &ByteBatch, members: &mut [Rows]) {
+        let (places, room) = (self.layers.places(), batch.room());
+        assert_eq!(deltas.len(), places * room, "Δᵀ is (places, B)");
+        self.inputs.of_inputs(batch.pixels(), batch.labels().len(), batch.inputs(), batch.stride());
+        self.weights.resize(places, batch.inputs());
+        self.deltas.resize(places, room);
+        self.owners.clear();
+        self.owners.resize(places, NOBODY);
+        for (number, member) in members.iter().enumerate() {
+            member.places.iter().for_each(|&place| self.owners[place] = number as u32);
+        }
+        let Self { kernel, layers, weights, deltas: rounded, inputs, owners, sums, .. } = self;
+        let clips = members.iter().any(|member| member.method.clip_norm > 0.0);
+        let shared = Shared { kernel, target: layers.target, inputs, batch, is_gradient_kept: clips };
+        if clips {
+            let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
+            all.each(&mut |part| part.keep_gradient(&shared, sums));
+            for member in &mut *members {
+                let squares = layers.gradient_squares(&member.places) + member.head_squares;
+                member.scalars.clip = clip_factor(member.method.clip_norm, squares);
+            }
+        }
+        let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
+        all.each(&mut |part| part.update(&shared, members, sums));
+        (self.is_rounded, self.evaluated_weights) = (true, None);
+    }
+
+    /// Every row is summed exactly, wherever it stands.
+    fn lanes(_: Shape) -> Option<Lanes> {
+        Some(Lanes::any())
+    }
+}
+
+/// Rounds all rows of `matrix` as weights.
+fn round_all<P: Width>(rounded: &mut Rounded<P>, matrix: &Matrix<f32>, batch: &ByteBatch) {
+    rounded.resize(matrix.rows(), matrix.columns());
+    let mut rows = rounded.rows_mut();
+    for row in 0..matrix.rows() {
+        rows.set_weights(row, matrix.row(row), batch.factor(), batch.mean());
+    }
+}
+
+/// Zᵀ of rounded weights.
+fn forward<P: Width>(
+    kernel: &Kernel,
+    weights: RowsMut<'_, P>,
+    images: &Columns,
+    batch: &ByteBatch,
+    sums: &mut Buffer,
+    z: &mut [f32],
+) {
+    let (room, stride) = (batch.room(), images.padded());
+    assert_eq!(z.len(), weights.len() * room, "Zᵀ is (places, B)");
+    let mut sums = sums.sums(stride);
+    let are_long = are_long::<P>(kernel, weights.steps);
+    let mut weights = weights;
+    for z in z.chunks_mut(ROWS * room) {
+        let (rows, others) = weights.split_at(z.len() / room);
+        weights = others;
+        product(kernel, &rows, images, (0, images.count()), &mut sums);
+        for (row, z) in z.chunks_exact_mut(room).enumerate() {
+            let RowNumbers { scale, sum } = rows.numbers(row);
+            let of_row = row * stride..(row + 1) * stride;
+            match are_long {
+                true => scores(z, &sums.long[of_row], scale * batch.kept(), sum),
+                false => scores(z, &sums.short[of_row], scale * batch.kept(), sum),
+            }
+        }
+    }
+}
+
+/// What all rows need for an update.
+struct Shared<'a> {
+    kernel: &'a Kernel,
+    target: Target,
+    inputs: &'a Columns,
+    batch: &'a ByteBatch,
+    /// Whether the gradient of all rows is there already.
+    is_gradient_kept: bool,
+}
+
+/// Some rows of V, with all that belongs to them.
+struct Part<'a, P: Width> {
+    v: matrix::RowsMut<'a, f32>,
+    slots: [Option<matrix::RowsMut<'a, f32>>; 2],
+    gradient: Option<matrix::RowsMut<'a, f32>>,
+    average: Option<matrix::RowsMut<'a, f32>>,
+    weights: RowsMut<'a, P>,
+    rounded_deltas: RowsMut<'a, P>,
+    /// (rows, B).
+    deltas: &'a [f32],
+    owners: &'a [u32],
+}
+
+impl<'a, P: Width> Part<'a, P> {
+    /// All rows.
+    fn of(
+        layers: &'a mut Layers<f32>,
+        weights: RowsMut<'a, P>,
+        rounded_deltas: RowsMut<'a, P>,
+        deltas: &'a [f32],
+        owners: &'a [u32],
+    ) -> Self {
+        let mut slots = layers.slots.iter_mut().map(Matrix::rows_mut);
+        Self {
+            v: layers.v.rows_mut(),
+            slots: [slots.next(), slots.next()],
+            gradient: layers.gradient.as_mut().map(Matrix::rows_mut),
+            average: layers.average.as_mut().map(Matrix::rows_mut),
+            weights,
+            rounded_deltas,
+            deltas,
+            owners,
+        }
+    }
+
+    /// Some rows at a time.
+    fn each(self, of_rows: &mut dyn FnMut(&mut Self)) {
+        let mut rest = self;
+        while rest.v.len() > ROWS {
+            let (mut first, others) = rest.split_at(ROWS);
+            of_rows(&mut first);
+            rest = others;
+        }
+        of_rows(&mut rest);
+    }
+
+    fn split_at(self, rows: usize) -> (Self, Self) {
+        let room = self.deltas.len() / self.v.len();
+        let split = |of: Option<matrix::RowsMut<'a, f32>>| match of {
+            None => (None, None),
+            Some(of) => {
+                let (first, others) = of.split_at(rows);
+                (Some(first), Some(others))
+            }
+        };
+        let (v, slots, gradient, average) = (self.v.split_at(rows), self.slots.map(split), split(self.gradient), split(self.average));
+        let [(slot0, other0), (slot1, other1)] = slots;
+        let (weights, rounded_deltas) = (self.weights.split_at(rows), self.rounded_deltas.split_at(rows));
+        let (deltas, owners) = (self.deltas.split_at(rows * room), self.owners.split_at(rows));
+        let first = Self {
+            v: v.0,
+            slots: [slot0, slot1],
+            gradient: gradient.0,
+            average: average.0,
+            weights: weights.0,
+            rounded_deltas: rounded_deltas.0,
+            deltas: deltas.0,
+            owners: owners.0,
+        };
+        let others = Self {
+            v: v.1,
+            slots: [other0, other1],
+            gradient: gradient.1,
+            average: average.1,
+            weights: weights.1,
+            rounded_deltas: rounded_deltas.1,
+            deltas: deltas.1,
+            owners: owners.1,
+        };
+        (first, others)
+    }
+
+    fn round_deltas(&mut self) {
+        let room = self.deltas.len() / self.v.len();
+        for (row, deltas) in self.deltas.chunks_exact(room).enumerate() {
+            self.rounded_deltas.set_deltas(row, deltas);
+        }
+    }
+
+    /// The gradient of all rows into its matrix.
+    fn keep_gradient(&mut self, shared: &Shared<'_>, sums: &mut Buffer) {
+        self.round_deltas();
+        let mut sums = sums.sums(CHUNK);
+        let gradient = self.gradient.as_mut().expect("clipping keeps the gradient");
+        for_each_chunk(shared.inputs.count(), |from, to| {
+            product(shared.kernel, &self.rounded_deltas, shared.inputs, (from, to), &mut sums);
+            for row in 0..gradient.len() {
+                shared.gradient(&mut gradient.row_mut(row)[from..to], &sums, &self.rounded_deltas, row, from);
+            }
+        });
+    }
+
+    /// Backward product, update rule, and the rounding for the next iteration.
+    fn update(&mut self, shared: &Shared<'_>, members: &[Rows], sums: &mut Buffer) {
+        if !shared.is_gradient_kept {
+            self.round_deltas();
+        }
+        let mut sums = sums.sums(CHUNK);
+        let Self { v, slots: [slot0, slot1], gradient, rounded_deltas, owners, .. } = self;
+        let mut of_chunk = [0.0; CHUNK];
+        for_each_chunk(shared.inputs.count(), |from, to| {
+            if !shared.is_gradient_kept {
+                // The weights come from far, some lines of each row, which no CPU foresees: they are on their way during the product.
+                (0..v.len()).for_each(|row| kernel::prefetch(&v.row_mut(row)[from..to]));
+                product(shared.kernel, rounded_deltas, shared.inputs, (from, to), &mut sums);
+            }
+            for (row, &owner) in owners.iter().enumerate() {
+                let Some(Rows { method, scalars, .. }) = members.get(owner as usize) else { continue };
+                let chunk = match gradient {
+                    Some(gradient) if shared.is_gradient_kept => &gradient.row_mut(row)[from..to],
+                    _ => {
+                        let chunk = &mut of_chunk[..to - from];
+                        shared.gradient(chunk, &sums, rounded_deltas, row, from);
+                        &*chunk
+                    }
+                };
+                let weights = &mut v.row_mut(row)[from..to];
+                match (shared.target, slot0.as_mut(), slot1.as_mut()) {
+                    (Target::Weights, ..) => add(weights, chunk),
+                    (Target::Slot(_), Some(slot), _) => {
+                        let slot = &mut slot.row_mut(row)[from..to];
+                        add(slot, chunk);
+                        method.rule.advance(scalars, weights, slot);
+                    }
+                    (_, None, _) => method.rule.apply(scalars, weights, &mut [], chunk),
+                    (_, Some(slot), None) => {
+                        method.rule.apply(scalars, weights, &mut [&mut slot.row_mut(row)[from..to]], chunk);
+                    }
+                    (_, Some(first), Some(second)) => {
+                        let slots = &mut [&mut first.row_mut(row)[from..to], &mut second.row_mut(row)[from..to]];
+                        method.rule.apply(scalars, weights, slots, chunk);
+                    }
+                }
+            }
+        });
+        for (row, &owner) in self.owners.iter().enumerate() {
+            let weights = self.v.row_mut(row);
+            if let Some(member) = members.get(owner as usize) {
+                finish(member, weights, self.average.as_mut().map(|average| average.row_mut(row)));
+            }
+            self.weights.set_weights(row, weights, shared.batch.factor(), shared.batch.mean());
+        }
+    }
+}
+
+fn for_each_chunk(columns: usize, mut of_chunk: impl FnMut(usize, usize)) {
+    for from in (0..columns).step_by(CHUNK) {
+        of_chunk(from, columns.min(from + CHUNK));
+    }
+}
+
+impl Shared<'_> {
+    /// The gradient of a row's weights from `from` on.
+    fn gradient<P: Width>(
+        &self,
+        gradient: &mut [f32],
+        sums: &Sums<'_>,
+        deltas: &RowsMut<'_, P>,
+        row: usize,
+        from: usize,
+    ) {
+        let RowNumbers { scale, sum } = deltas.numbers(row);
+        let (of_chunk, of_row) = (from..from + gradient.len(), row * sums.stride..row * sums.stride + gradient.len());
+        let (mean, scale) = (&self.batch.mean()[of_chunk.clone()], scale * self.batch.kept());
+        match are_long::<P>(self.kernel, deltas.steps) {
+            true => gradient_of(gradient, &sums.long[of_row], mean, sum, scale),
+            false => gradient_of(gradient, &sums.short[of_row], mean, sum, scale),
+        }
+        if let Some(factor) = self.batch.factor() {
+            gradient.iter_mut().zip(&factor[of_chunk]).for_each(|(gradient, factor)| *gradient *= factor);
+        }
+    }
+}
+
+/// An exact sum.
+trait Exact: Copy {
+    /// The nearest f32.
+    fn to_f32(self) -> f32;
+}
+
+impl Exact for i32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
+}
+
+impl Exact for f64 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
+}
+
+/// z = scale·(S − sum)
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn scores<S: Exact>(z: &mut [f32], sums: &[S], scale: f32, sum: f32) {
+    for (z, exact) in z.iter_mut().zip(sums) {
+        *z = scale * (exact.to_f32() - sum);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn add(to: &mut [f32], more: &[f32]) {
+    to.iter_mut().zip(more).for_each(|(place, more)| *place += more);
+}
+
+/// g = scale·(S − mean·sum)
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn gradient_of<S: Exact>(gradient: &mut [f32], sums: &[S], mean: &[f32], sum: f32, scale: f32) {
+    for ((gradient, exact), &mean) in gradient.iter_mut().zip(sums).zip(mean) {
+        *gradient = scale * (exact.to_f32() - mean * sum);
+    }
+}
