@@ -42,11 +42,20 @@ impl Precision {
         }
     }
 
+    /// What stands in records, models and checkpoints for the kernel that computed them: that of BLAS, or "integer", whose results do not
+    /// depend on the kernel.
+    pub fn kernel(self, blas: &str) -> &str {
+        if self.is_integer() { INTEGER_KERNEL } else { blas }
+    }
+
     /// Whether wide products are sums of integers: of pixels that are still bytes, with the same bits on every CPU.
     pub fn is_integer(self) -> bool {
         matches!(self, Self::Int8 | Self::Int16)
     }
 }
+
+/// The kernel of results that are the same with every kernel.
+pub const INTEGER_KERNEL: &str = "integer";
 
 /// Numbers of one precision, whichever it is.
 #[derive(Clone, Debug, PartialEq)]

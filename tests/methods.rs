@@ -6,14 +6,16 @@ use std::fs;
 
 use common::{Place, Run, signal, text, wait_until};
 
-/// Three kinds of cohorts: each with state, random masks or random images of its own.
-const SPECS: [&str; 3] = [
+/// Kinds of cohorts: each with state, random masks or random images of its own.
+const SPECS: [&str; 4] = [
     "[fixed]\nhidden = 9\nbatch_size = 10\noptimizer = \"momentum\"\nschedule = \"cosine\"\nwarmup = 20\nmirror = 0.5\nshift = 2\ncutout = 5\n\
      label_smoothing = 0.1\niterations = ITERATIONS\n[grid]\ndropout = [0.0, 0.3]\nlearning_rate = [1e-5, 1e-4]\nseed = [1, 2]\n",
     "[fixed]\nhidden = 9\nbatch_size = 10\noptimizer = \"adamw\"\ninput_dropout = 0.1\npreparation = \"pixel\"\ninit = \"he\"\n\
      iterations = ITERATIONS\n[grid]\naverage = [0.0, 0.9]\nclip_norm = [0.0, 1.0]\nlearning_rate = [1e-3, 1e-2]\n",
     "[fixed]\nhidden = 9\nbatch_size = 10\noptimizer = \"nesterov\"\nschedule = \"linear\"\npreparation = \"channel\"\nmax_norm = 1\n\
      crop = 0.1\nrotate = 10\nbrightness = 0.1\ncontrast = 0.1\niterations = ITERATIONS\n[grid]\nlearning_rate = [1e-3, 1e-2]\nseed = [1, 2]\n",
+    "[fixed]\nhidden = 9\nbatch_size = 10\noptimizer = \"momentum\"\nmirror = 0.5\ndropout = 0.2\naverage = 0.9\niterations = ITERATIONS\n\
+     [grid]\nprecision = [\"int8\", \"int16\"]\nlearning_rate = [1e-5, 1e-4]\nseed = [1, 2]\n",
 ];
 
 #[test]

@@ -220,7 +220,6 @@ fn cells(quick: bool, workers: usize) -> Vec<Row> {
     rows.push(row(Cell { is_augmented: true, ..headline }, workers, None));
     for precision in &PRECISIONS[1..] {
         let cell = Cell { precision: *precision, ..headline };
-        if std::env::var_os("TRYW").is_some() { for w in [2,4,6,8,12,24] { rows.push(row(cell, workers, Some(w))); } }
         rows.push(row(cell, workers, None));
     }
     if workers > 1 {

@@ -58,6 +58,7 @@ fn table(environment: &Environment) -> String {
         ("cpu", format!("{}, {} cores usable", environment.cpu, environment.cores)),
         ("OpenBLAS", format!("{} ({})", blas.version, blas.config)),
         ("kernel", blas.kernel.clone()),
+        ("integers", format!("{} kernel", environment.integer_kernel)),
         ("threads", format!("{} a worker (threading: {threading})", blas.threads)),
         ("room", format!("for {} workers a process, as this OpenBLAS was built for", blas.most_callers)),
     ];

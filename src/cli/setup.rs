@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::terminal::{log, warn};
+use crate::integer::kernel;
 use crate::blas::{self, Blas};
 use crate::data::dataset::Splits;
 use crate::data::{DataConfig, Dataset, Files, Format};
@@ -88,6 +89,7 @@ fn cache_folder() -> Option<PathBuf> {
 /// As [`blas::initialise`].
 pub fn initialise_blas() -> Result<Blas> {
     let blas = blas::initialise()?;
+    kernel::asked_for()?;
     if let Some(warning) = &blas.warning {
         warn(warning);
     }

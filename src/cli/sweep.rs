@@ -264,7 +264,10 @@ impl Events for Display<'_> {
         self.log_plan(job, trials.len());
         if !job.missing.is_empty() {
             let mut kernels = before.kernels(trials);
-            *kernels.entry(self.site.kernel.to_owned()).or_default() += job.missing.len();
+            for trial in &job.missing {
+                let kernel = trial.hyperparameters.precision.kernel(self.site.kernel);
+                *kernels.entry(kernel.to_owned()).or_default() += 1;
+            }
             kernels_warning(&kernels).iter().for_each(|warning| warn(warning));
             let environment = Environment::of(self.blas).with(self.site.data, self.workers);
             environment.write(&self.site.directory.join(ENVIRONMENT))?;

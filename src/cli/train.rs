@@ -175,9 +175,10 @@ impl Site<'_> {
         Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
         let w1 = network.tensor("W1").expect("a network has it");
+        let precision = trial.hyperparameters.precision;
         let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
         weights::grid(&fitted.in_pixels(w1), data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
-        let model = SavedModel::new(trial, data, &blas.kernel, network, ending.outcome.val_accuracy);
+        let model = SavedModel::new(trial, data, precision.kernel(&blas.kernel), network, ending.outcome.val_accuracy);
         model.write(&directory.join(MODEL))
     }
 }
@@ -231,7 +232,7 @@ impl<'a> Keeper<'a> {
         checkpoint::prepare(&folder)?;
         Ok(Self {
             trial: site.trial,
-            made: Made::with(&site.blas.kernel, &site.data.fingerprint),
+            made: Made::with(site.trial.hyperparameters.precision.kernel(&site.blas.kernel), &site.data.fingerprint),
             slots: Slots::new(&folder, &[site.trial]),
             pace: Pace::new(stop, every),
             folder,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::blas::Blas;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::integer::kernel;
 use crate::{files, machine, version};
 
 /// The content of `environment.json`, and what `mlpgrid info` prints.
@@ -34,6 +35,8 @@ pub struct Environment {
     pub cores: usize,
     /// The BLAS.
     pub blas: Blas,
+    /// The kernel of products of integers.
+    pub integer_kernel: &'static str,
     /// The command line. Bytes that are not UTF-8 are escaped as in `caf\xe9`.
     pub command: Vec<String>,
     /// When it was written, RFC 3339.
@@ -65,6 +68,7 @@ impl Environment {
             cpu: machine::cpu_name(),
             cores: machine::available_cores(),
             blas: blas.clone(),
+            integer_kernel: kernel::chosen().name,
             command: env::args_os().map(|argument| text_of(&argument)).collect(),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             data_directory: None,

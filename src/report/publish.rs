@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::leaderboard;
 use crate::error::Result;
+use crate::real::INTEGER_KERNEL;
 use crate::sweep::best;
 use crate::sweep::journal::Results;
 use crate::sweep::layout::LEADERBOARD;
@@ -63,7 +64,8 @@ impl Summary {
 
 /// A warning where results come from several BLAS kernels: they differ in the last bits, so the ranking is no machine's own.
 pub fn kernels_warning(kernels: &BTreeMap<String, usize>) -> Option<String> {
-    let counts: Vec<String> = kernels.iter().map(|(kernel, trials)| format!("{kernel}: {trials} trials")).collect();
+    let of_blas = kernels.iter().filter(|(kernel, _)| *kernel != INTEGER_KERNEL);
+    let counts: Vec<String> = of_blas.map(|(kernel, trials)| format!("{kernel}: {trials} trials")).collect();
     (counts.len() > 1).then(|| {
         format!(
             "the results are from several BLAS kernels ({}), which differ in the last bits, so no single machine gives this \

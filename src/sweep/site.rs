@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::shard::Shard;
 use crate::data::Dataset;
 use crate::files::Disk;
+use crate::real::Precision;
 use crate::train::checkpoint::Made;
 
 /// Where a sweep runs, and how.
@@ -40,8 +41,13 @@ impl Site<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What its checkpoints are made by.
+    /// What its checkpoints of trials in floating point are made by.
     pub fn made(&self) -> Made {
         Made::with(self.kernel, &self.data.fingerprint)
+    }
+
+    /// What checkpoints of trials in this precision are made by.
+    pub fn made_in(&self, precision: Precision) -> Made {
+        Made::with(precision.kernel(self.kernel), &self.data.fingerprint)
     }
 }

@@ -172,7 +172,7 @@ impl<'a> Workers<'a> {
     /// Writes the network of a trial that ended with one.
     fn save(&self, trials: &[&Trial], end: &Ended, path: &Path) -> Result<()> {
         let (site, Some(network)) = (self.site, &end.network) else { return Ok(()) };
-        let model = SavedModel::new(trials[end.trial], site.data, site.kernel, network, end.outcome.val_accuracy);
+        let model = SavedModel::new(trials[end.trial], site.data, kernel_of(site, trials[end.trial]), network, end.outcome.val_accuracy);
         files::replace_on(site.disk, path, &[&model.to_bytes()])
     }
 
@@ -224,7 +224,8 @@ impl Observer for Trainees<'_, '_> {
 
     fn checkpoint(&mut self, state: State) {
         let site = self.workers.site;
-        if let Err(error) = self.slots.write(site.disk, &site.made(), self.trials, &state) {
+        let made = site.made_in(self.trials[0].hyperparameters.precision);
+        if let Err(error) = self.slots.write(site.disk, &made, self.trials, &state) {
             self.workers.breaks(error);
         }
         self.pace.checkpoint_written();
@@ -253,6 +254,11 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }
 
+/// What computes a trial.
+fn kernel_of<'a>(site: Site<'a>, trial: &Trial) -> &'a str {
+    trial.hyperparameters.precision.kernel(site.kernel)
+}
+
 fn record(site: Site<'_>, trial: &Trial, end: &Ended, error: Option<&str>) -> Record {
     Record {
         trial: trial.id.clone(),
@@ -264,7 +270,7 @@ fn record(site: Site<'_>, trial: &Trial, end: &Ended, error: Option<&str>) -> Re
         host: machine::host(),
         program: version::program(),
         results_version: version::RESULTS_VERSION,
-        kernel: site.kernel.to_owned(),
+        kernel: kernel_of(site, trial).to_owned(),
         data_fingerprint: site.data.fingerprint.clone(),
     }
 }

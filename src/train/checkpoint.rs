@@ -21,6 +21,7 @@ use super::outcome::SoFar;
 use crate::error::{Error, Result};
 use crate::files::{self, Disk};
 use crate::model::Trial;
+use crate::real::INTEGER_KERNEL;
 use crate::tensors::{Parts, Tensor};
 use crate::version;
 
@@ -49,6 +50,14 @@ impl Made {
             kernel: kernel.to_owned(),
             data_fingerprint: data_fingerprint.to_owned(),
         }
+    }
+}
+
+impl Made {
+    /// Whether training resumes to the bit from what `other` made: by the same, or in integers, with which kernels agree.
+    fn reads(&self, other: &Self) -> bool {
+        let kernel = if other.kernel == INTEGER_KERNEL { INTEGER_KERNEL } else { &self.kernel };
+        *other == Self { kernel: kernel.to_owned(), ..self.clone() }
     }
 }
 
@@ -186,7 +195,7 @@ impl Checkpoints {
     /// The latest state of each of the `missing` trials that has one: those of one checkpoint resume together.
     pub fn resumable<'a>(&self, made: &Made, missing: &[&'a Trial]) -> Vec<Resumable<'a>> {
         let mut left: HashMap<&str, &'a Trial> = missing.iter().map(|&trial| (trial.id.as_str(), trial)).collect();
-        let usable = self.found.iter().filter(|(_, header)| header.made == *made);
+        let usable = self.found.iter().filter(|(_, header)| made.reads(&header.made));
         let of = |(path, header): &(PathBuf, Header)| {
             let trials: Vec<_> =
                 header.members.iter().filter_map(|member| left.remove(member.trial.as_str())).collect();
@@ -205,7 +214,7 @@ impl Checkpoints {
         let is_left = |member: &Member| left.contains(member.trial.as_str());
         let (path, header) = self.found.iter().find(|(_, header)| header.members.iter().any(is_left))?;
         let found = match &header.made {
-            other if other.kernel != made.kernel => format!("those of {}", other.kernel),
+            other if other.kernel != made.kernel && other.kernel != INTEGER_KERNEL => format!("those of {}", other.kernel),
             other if other.results_version != made.results_version => {
                 format!("results version {}", other.results_version)
             }

@@ -128,9 +128,12 @@ impl<W: Wide> Engine for Arithmetic<W> {
         let outputs = hyperparameters.recipe().outputs(inputs);
         let unprojected = if outputs < inputs || hyperparameters.preparation.projects() { inputs } else { 0 };
         Fit {
-            cost_of_unit: (4.0 * batch_size as f64 + update_cost(layout)) * outputs as f64 * (bytes as f64 / 4.0),
+            cost_of_unit: (4.0 * batch_size as f64 * W::cost_of_operation()
+                + update_cost(layout) * (bytes as f64 / 4.0)
+                + W::cost_of_rounding())
+                * outputs as f64,
             weight_bytes_of_unit: outputs * bytes,
-            bytes_of_unit: (matrices * outputs + rows) * bytes,
+            bytes_of_unit: (matrices * outputs + rows) * bytes + outputs * W::ROUNDED_BYTES,
             bytes_fixed: rows * (outputs + unprojected) * bytes,
         }
     }

@@ -3,6 +3,7 @@
 use super::{CheckedHyperparameters, Hyperparameters};
 use crate::data::prepare::Preparation;
 use crate::error::{Error, Result};
+use crate::integer::MOST_TERMS;
 use crate::model::optimizer::Optimizer;
 use crate::model::schedule::ScheduleName;
 use crate::model::two_layer_net::Init;
@@ -67,7 +68,7 @@ impl Hyperparameters {
             iterations,
             weight_scale,
             sampling: _,
-            precision: _,
+            precision,
             random,
             seed,
             optimizer: _,
@@ -86,7 +87,7 @@ impl Hyperparameters {
             average,
             max_norm,
             init,
-            preparation: _,
+            preparation,
             components,
             whitening_epsilon,
             mirror,
@@ -146,6 +147,14 @@ impl Hyperparameters {
         if *random == Generator::Numpy && *seed > numpy::LARGEST_SEED {
             let expected = format!("a whole number from 0 to {}, as numpy takes", numpy::LARGEST_SEED);
             return refuse("seed", expected, *seed, "choose one in that range, or another `random`");
+        }
+        if precision.is_integer() && preparation.projects() {
+            let expected = format!("a preparation that leaves pixels as bytes, with precision {}", precision.key());
+            return refuse("preparation", expected, preparation.key(), "take mean, channel or pixel, or precision f32");
+        }
+        if precision.is_integer() && *batch_size > MOST_TERMS {
+            let expected = format!("at most {MOST_TERMS} with precision {}, whose sums have 32 bits", precision.key());
+            return refuse("batch_size", expected, *batch_size, "choose a smaller batch, or precision f32");
         }
         if *components >= 1.0 && components.fract() != 0.0 {
             let expected = "a whole number of components, or a share of variance below 1";

@@ -44,6 +44,19 @@ pub trait Wide: Sized + Send {
     /// Exponentials and logarithms.
     type Functions: Functions<Self::Real>;
 
+    /// Bytes that a weight has beside its numbers in [`Layers`]: rounded, for training and for evaluation.
+    const ROUNDED_BYTES: usize = 0;
+
+    /// What a floating-point operation of the wide products costs, where one of f32 costs 1.
+    fn cost_of_operation() -> f64 {
+        size_of::<Self::Real>() as f64 / 4.0
+    }
+
+    /// What all that is done to a weight once an iteration costs beside the products and the update rule, in operations of f32.
+    fn cost_of_rounding() -> f64 {
+        0.0
+    }
+
     /// These layers.
     fn new(layers: Layers<Self::Real>) -> Self;
 
