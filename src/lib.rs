@@ -49,6 +49,7 @@ pub mod replay;
 pub mod report;
 pub mod signals;
 pub mod sweep;
+pub mod team;
 pub mod tensors;
 pub mod train;
 pub mod version;

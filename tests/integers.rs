@@ -33,7 +33,13 @@ fn rounded(row: &[f32], limit: f32) -> Vec<i64> {
 }
 
 /// The sums of a kernel, (rows, columns), of columns that are images or inputs of `pixels` (count, inputs).
-fn sums<P: Width>(kernel: &'static Kernel, rows: &[Vec<f32>], pixels: &[u8], inputs: usize, of_inputs: bool) -> Vec<i64> {
+fn sums<P: Width>(
+    kernel: &'static Kernel,
+    rows: &[Vec<f32>],
+    pixels: &[u8],
+    inputs: usize,
+    of_inputs: bool,
+) -> Vec<i64> {
     let (stride, images) = (inputs.next_multiple_of(4), pixels.len() / inputs);
     let mut padded = vec![0; images * stride];
     for (to, from) in padded.chunks_exact_mut(stride).zip(pixels.chunks_exact(inputs)) {
@@ -210,13 +216,20 @@ fn other_cpus_give_the_same_leaderboard_and_model() {
 fn what_integers_cannot_do_is_one_line() {
     let place = Place::new();
     for preparation in ["pca", "pca-whiten", "zca"] {
-        place
-            .train(&["--precision", "int8", "--batch-size", "20", "--preparation", preparation])
-            .refused(2, &["`preparation`: expected a preparation that leaves pixels as bytes", "found", preparation, "precision f32"]);
+        place.train(&["--precision", "int8", "--batch-size", "20", "--preparation", preparation]).refused(
+            2,
+            &[
+                "`preparation`: expected a preparation that leaves pixels as bytes",
+                "found",
+                preparation,
+                "precision f32",
+            ],
+        );
     }
     let out = text(&place.path("out"));
-    let trained =
-        place.train(&["--precision", "int8", "--hidden", "9", "--batch-size", "20", "--iterations", "30", "--out", &out]).json(0);
+    let trained = place
+        .train(&["--precision", "int8", "--hidden", "9", "--batch-size", "20", "--iterations", "30", "--out", &out])
+        .json(0);
     let measured = Run::of(["eval", &out, "--data", &text(&place.data())]).json(0);
     assert_eq!(measured["val_accuracy"], trained["val_accuracy"], "evaluated as in training");
 }

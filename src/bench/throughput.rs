@@ -18,9 +18,9 @@ use crate::data::minibatch::{Batch, Changes, ImageChanges};
 use crate::data::prepare::{Fitted, Prepared};
 use crate::data::sampler::{Sampler, Sampling};
 use crate::data::sets::cifar::{PIXELS, SHAPE};
+use crate::integer::{Int8, Int16};
 use crate::model::cohort::{Cohort, Step};
 use crate::model::optimizer::Optimizer;
-use crate::integer::{Int8, Int16};
 use crate::model::wide::Wide;
 use crate::model::wide::blas::Blas;
 use crate::model::wide::integer::Integer;
@@ -168,13 +168,7 @@ pub fn trial_iterations_per_second(
     rate(images, cell, workers, duration, others)
 }
 
-fn rate<W: Wide>(
-    images: &Images,
-    cell: Cell,
-    workers: usize,
-    duration: Duration,
-    others: &(dyn Fn() + Sync),
-) -> f64 {
+fn rate<W: Wide>(images: &Images, cell: Cell, workers: usize, duration: Duration, others: &(dyn Fn() + Sync)) -> f64 {
     let timing = Timing::new(workers, others);
     let rate = || {
         blas::set_one_thread();

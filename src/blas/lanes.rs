@@ -40,6 +40,8 @@ pub struct Lanes {
     multiple: usize,
     /// Fewer rows than this take the path of small products.
     least_rows: usize,
+    /// Whether this is known of products of any number of rows.
+    is_measured: bool,
 }
 
 /// The shapes of the products that a hidden unit takes part in.
@@ -66,12 +68,18 @@ impl Lanes {
 
     /// One lane for every place, of products of any size: for networks that train alone.
     pub fn alone() -> Self {
-        Self { pattern: vec![0], multiple: 1, least_rows: LEAST_ROWS }
+        Self { pattern: vec![0], multiple: 1, least_rows: LEAST_ROWS, is_measured: false }
     }
 
     /// One lane for every place, of products of any size, with nothing left empty: where every row is summed alike.
     pub fn any() -> Self {
-        Self { pattern: vec![0], multiple: 1, least_rows: 0 }
+        Self { pattern: vec![0], multiple: 1, least_rows: 0, is_measured: true }
+    }
+
+    /// How the rows of a product may be split: into parts that begin at multiples of the first number and have at least the second one of
+    /// rows, a multiple of the first too. None where it may not be split.
+    pub fn parts(&self) -> Option<(usize, usize)> {
+        self.is_measured.then_some((self.multiple, self.least_rows.next_multiple_of(self.multiple)))
     }
 
     /// Length of the period.
@@ -180,7 +188,7 @@ fn measure<T: Real>(shape: Shape) -> Option<Lanes> {
     distinct.sort_unstable();
     distinct.dedup();
     let pattern = first.iter().map(|lane| distinct.partition_point(|other| other < lane)).collect();
-    Some(Lanes { pattern, multiple, least_rows })
+    Some(Lanes { pattern, multiple, least_rows, is_measured: true })
 }
 
 #[cfg(test)]
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn two_lanes_fill_alike() {
-        let lanes = Lanes { pattern: TWO_LANES.to_vec(), multiple: 12, least_rows: 0 };
+        let lanes = Lanes { pattern: TWO_LANES.to_vec(), multiple: 12, least_rows: 0, is_measured: true };
         let (places, rows) = lanes.places(&[50; 8]);
         assert_eq!(rows, 408, "400 units in 34 periods");
         assert_eq!(places[0][..4], [0, 6, 1, 7]);
@@ -214,7 +222,7 @@ mod tests {
             distinct.sort_unstable();
             distinct.dedup();
             let pattern: Vec<usize> = pattern.iter().map(|lane| distinct.binary_search(lane).unwrap()).collect();
-            let lanes = Lanes { pattern: pattern.clone(), multiple: 2 * pattern.len(), least_rows };
+            let lanes = Lanes { pattern: pattern.clone(), multiple: 2 * pattern.len(), least_rows, is_measured: true };
             let (places, rows) = lanes.places(&units);
             prop_assert!(rows >= least_rows && rows % pattern.len() == 0);
             let mut all: Vec<usize> = places.iter().flatten().copied().collect();

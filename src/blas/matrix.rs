@@ -77,7 +77,12 @@ impl<T: Real> Matrix<T> {
 
     /// All rows, to be split among threads.
     pub fn rows_mut(&mut self) -> RowsMut<'_, T> {
-        RowsMut { numbers: &mut self.numbers[self.start..], rows: self.rows, columns: self.columns, stride: self.stride }
+        RowsMut {
+            numbers: &mut self.numbers[self.start..],
+            rows: self.rows,
+            columns: self.columns,
+            stride: self.stride,
+        }
     }
 
     /// Row `row`, to be written to.

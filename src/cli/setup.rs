@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::terminal::{log, warn};
-use crate::integer::kernel;
 use crate::blas::{self, Blas};
 use crate::data::dataset::Splits;
 use crate::data::{DataConfig, Dataset, Files, Format};
 use crate::error::{Error, Result};
+use crate::integer::kernel;
 use crate::limits::{self, megabytes};
 use crate::machine::{available_cores, available_memory_bytes};
 
@@ -94,6 +94,23 @@ pub fn initialise_blas() -> Result<Blas> {
         warn(warning);
     }
     Ok(blas)
+}
+
+/// `--workers`, or what Slurm gave this task, or what the machine has.
+///
+/// # Errors
+/// That is no number of workers.
+pub fn workers_of(asked: Option<usize>) -> Result<usize> {
+    let from_slurm = env::var("SLURM_CPUS_PER_TASK").ok().filter(|value| !value.is_empty());
+    let (place, value) = match (asked, from_slurm) {
+        (Some(workers), _) => ("--workers", workers.to_string()),
+        (None, Some(value)) => ("SLURM_CPUS_PER_TASK", value),
+        (None, None) => return Ok(available_cores()),
+    };
+    let workers = value.parse().ok().filter(|workers| (1..=4096).contains(workers));
+    workers.ok_or_else(|| {
+        Error::usage(place, "1 to 4096", format!("`{value}`"), "ask for one worker a core, with --workers")
+    })
 }
 
 /// The file of this program, for further processes.

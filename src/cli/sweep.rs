@@ -7,13 +7,14 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::setup::{DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers};
+use super::setup::{
+    DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers, workers_of,
+};
 use super::terminal::{log, percent, print_json, warn};
 use super::{dry_run, report};
 use crate::blas::Blas;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::RealDisk;
-use crate::machine::available_cores;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::report::publish::{Summary, kernels_warning};
@@ -93,20 +94,6 @@ struct Report {
 }
 
 impl Arguments {
-    /// `--workers`, or what Slurm gave this task, or what the machine has.
-    fn workers(&self) -> Result<usize> {
-        let from_slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().filter(|value| !value.is_empty());
-        let (place, value) = match (self.workers, from_slurm) {
-            (Some(workers), _) => ("--workers", workers.to_string()),
-            (None, Some(value)) => ("SLURM_CPUS_PER_TASK", value),
-            (None, None) => return Ok(available_cores()),
-        };
-        let workers = value.parse().ok().filter(|workers| (1..=4096).contains(workers));
-        workers.ok_or_else(|| {
-            Error::usage(place, "1 to 4096", format!("`{value}`"), "ask for one worker a core, with --workers")
-        })
-    }
-
     fn retried(&self) -> Vec<Status> {
         let status = |retry: &Retry| match retry {
             Retry::Failed => Status::Failed,
@@ -123,7 +110,7 @@ impl Arguments {
 /// a signal asked to stop.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let stop = signals::listen()?;
-    let workers = arguments.workers()?;
+    let workers = workers_of(arguments.workers)?;
     warn_of_workers(workers);
     let takeover_after = duration("--takeover-after", arguments.takeover_after)?;
     let checkpoint_every = duration("--checkpoint-every", arguments.checkpoint_every)?;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::setup::{DataDirectory, duration, initialise_blas, warn_of_memory};
+use super::setup::{DataDirectory, duration, initialise_blas, warn_of_memory, workers_of};
 use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
+use crate::blas::set_one_thread;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
-use crate::limits;
 use crate::model::Hyperparameters;
 use crate::model::saved::SavedModel;
 use crate::report::environment::Environment;
@@ -32,6 +32,7 @@ use crate::train::pace::Pace;
 use crate::train::{
     Detail, Ended, EpochPoint, LossPoint, Next, Observer, Origin, Outcome, State, Status, Task, engine, fit,
 };
+use crate::{limits, team};
 
 /// Flags of `train`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,10 @@ pub struct Arguments {
     /// weights.png (what each hidden unit looks for); without it nothing is kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Threads that share the work; their number shows in no result [default: SLURM_CPUS_PER_TASK, else the cores that affinity and
+    /// control groups allow]
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<usize>,
     /// Measure on the test split too, once, at the end
     #[arg(long)]
     test: bool,
@@ -106,7 +111,7 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn train(&self, arguments: &Arguments, keeper: Option<Keeper<'_>>) -> Result<u8> {
-        let Self { data, trial, .. } = self;
+        let Self { data, blas, trial } = self;
         let Hyperparameters { hidden, batch_size, precision, .. } = *trial.hyperparameters;
         let bytes = fit(&trial.hyperparameters, data.inputs()).bytes(hidden);
         warn_of_memory(bytes as u64, "choose fewer hidden units, or ask for more memory");
@@ -128,7 +133,14 @@ impl Site<'_> {
             None => Origin::Seed,
         };
         let tasks = [Task::whole(&trial.hyperparameters)];
-        let trained = engine(precision).train(origin, data, &tasks, Detail::EveryIteration, &mut recorder);
+        // One OpenBLAS has room for so many callers.
+        let workers = workers_of(arguments.workers)?.min(blas.most_callers);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).start_handler(|_| set_one_thread());
+        let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {workers} workers"), &error))?;
+        let counted = team::count(1, workers - 1);
+        let train = || engine(precision).train(origin, data, &tasks, Detail::EveryIteration, &mut recorder);
+        let trained = pool.install(train);
+        drop(counted);
         trained.map_err(|found| match &resumed {
             Some((from, _)) => from.refused(found),
             None => unreachable!("a network that is drawn for its trial fits it: {found}"),
@@ -146,7 +158,7 @@ impl Site<'_> {
         };
         let test_accuracy = ending.network.as_ref().filter(|_| arguments.test).map(test);
         if let Some(directory) = &arguments.out {
-            self.keep(directory, &recorder.losses, &ending)?;
+            self.keep(directory, &recorder.losses, &ending, workers)?;
             recorder.keeper.iter().for_each(Keeper::remove);
         }
         print_ending(&ending, test_accuracy, arguments.out.as_deref());
@@ -166,13 +178,13 @@ impl Site<'_> {
     }
 
     /// Writes what the output directory is for.
-    fn keep(&self, directory: &Path, losses: &[LossPoint], ending: &Ended) -> Result<()> {
+    fn keep(&self, directory: &Path, losses: &[LossPoint], ending: &Ended, workers: usize) -> Result<()> {
         let Self { data, blas, trial } = self;
         let curve = &ending.outcome.curve;
         history::write(&directory.join(HISTORY), losses, curve)?;
         let headline = headline(&trial.hyperparameters, &ending.outcome);
         plots::history(&headline, losses, curve).write(&directory.join(HISTORY_PICTURE))?;
-        Environment::of(blas).with(data, 1).write(&directory.join(ENVIRONMENT))?;
+        Environment::of(blas).with(data, workers).write(&directory.join(ENVIRONMENT))?;
         let Some(network) = &ending.network else { return Ok(()) };
         let w1 = network.tensor("W1").expect("a network has it");
         let precision = trial.hyperparameters.precision;

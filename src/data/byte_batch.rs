@@ -85,9 +85,9 @@ impl Batch<f32> for ByteBatch {
             (own, factor) => *own = factor.map(<[f32]>::to_vec),
         }
         let is_change = |images: &ImageChanges| *images != ImageChanges::Drawn(Augment::default());
-        let mut views = changes.filter(|changes| is_change(&changes.images)).map(|changes| {
-            (changes, random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64))
-        });
+        let mut views = changes
+            .filter(|changes| is_change(&changes.images))
+            .map(|changes| (changes, random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64)));
         let (inputs, stride) = (self.inputs, self.stride());
         let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
         for ((target, label), row) in self.pixels.chunks_exact_mut(stride).zip(&mut self.labels).zip(rows) {

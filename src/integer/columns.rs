@@ -118,8 +118,12 @@ impl Columns {
                     if lane < lanes && image < count { &pixels[image * stride..][..stride] } else { &[] }
                 });
                 match form {
-                    Form::Bytes => pack_images::<4>(&mut block[vector..], columns, &images[..lanes], inputs.div_ceil(4)),
-                    Form::Words => pack_images::<2>(&mut block[vector..], columns, &images[..lanes], inputs.div_ceil(4)),
+                    Form::Bytes => {
+                        pack_images::<4>(&mut block[vector..], columns, &images[..lanes], inputs.div_ceil(4))
+                    }
+                    Form::Words => {
+                        pack_images::<2>(&mut block[vector..], columns, &images[..lanes], inputs.div_ceil(4))
+                    }
                 }
             }
         }

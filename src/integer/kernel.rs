@@ -226,20 +226,48 @@ mod x86 {
     use std::arch::x86_64::*;
 
     tile!(
-        sse2, "sse2", 4, _mm_setzero_si128, _mm_loadu_si128, _mm_storeu_si128, _mm_add_epi32, _mm_set1_epi32,
+        sse2,
+        "sse2",
+        4,
+        _mm_setzero_si128,
+        _mm_loadu_si128,
+        _mm_storeu_si128,
+        _mm_add_epi32,
+        _mm_set1_epi32,
         |sum, column, row| _mm_add_epi32(sum, _mm_madd_epi16(column, row))
     );
     tile!(
-        avx2, "avx2", 8, _mm256_setzero_si256, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_add_epi32, _mm256_set1_epi32,
+        avx2,
+        "avx2",
+        8,
+        _mm256_setzero_si256,
+        _mm256_loadu_si256,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        _mm256_set1_epi32,
         |sum, column, row| _mm256_add_epi32(sum, _mm256_madd_epi16(column, row))
     );
     tile!(
-        avx_vnni, "avx2,avxvnni", 8, _mm256_setzero_si256, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_add_epi32,
-        _mm256_set1_epi32, |sum, column, row| _mm256_dpbusd_avx_epi32(sum, column, row)
+        avx_vnni,
+        "avx2,avxvnni",
+        8,
+        _mm256_setzero_si256,
+        _mm256_loadu_si256,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        _mm256_set1_epi32,
+        |sum, column, row| _mm256_dpbusd_avx_epi32(sum, column, row)
     );
     tile!(
-        avx512_vnni, "avx512f,avx512bw,avx512vnni", 16, _mm512_setzero_si512, _mm512_loadu_si512, _mm512_storeu_si512,
-        _mm512_add_epi32, _mm512_set1_epi32, |sum, column, row| _mm512_dpbusd_epi32(sum, column, row)
+        avx512_vnni,
+        "avx512f,avx512bw,avx512vnni",
+        16,
+        _mm512_setzero_si512,
+        _mm512_loadu_si512,
+        _mm512_storeu_si512,
+        _mm512_add_epi32,
+        _mm512_set1_epi32,
+        |sum, column, row| _mm512_dpbusd_epi32(sum, column, row)
     );
 }
 
@@ -337,7 +365,12 @@ pub fn asked_for() -> Result<&'static Kernel> {
     all().find(|kernel| *kernel.name == *name).ok_or_else(|| {
         let names: Vec<&str> = all().map(|kernel| kernel.name).collect();
         let found = name.to_string_lossy().into_owned();
-        Error::usage(VARIABLE, format!("a kernel of this CPU: {}", names.join(", ")), found, "choose one of these, or unset it")
+        Error::usage(
+            VARIABLE,
+            format!("a kernel of this CPU: {}", names.join(", ")),
+            found,
+            "choose one of these, or unset it",
+        )
     })
 }
 

@@ -100,7 +100,7 @@ impl<W: Wide> Cohort<W> {
             Member::new(method, Factors::default(), Head { b1, w2, b2 })
         };
         let members = networks.into_iter().zip(&rows).map(member).collect();
-        Self { wide: W::new(layers), members, rows, lanes }
+        Self { wide: W::new(layers, &lanes), members, rows, lanes }
     }
 
     /// The cohort of members as [`Cohort::state`] gave them, to the bit.
@@ -127,7 +127,7 @@ impl<W: Wide> Cohort<W> {
             }
             resumed.push(member);
         }
-        Ok(Self { wide: W::new(layers), members: resumed, rows, lanes })
+        Ok(Self { wide: W::new(layers, &lanes), members: resumed, rows, lanes })
     }
 
     /// Layers of zeros, and the rows in them of members with so many units.

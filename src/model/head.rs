@@ -196,7 +196,8 @@ fn loss_of<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[u8], smoothing:
     let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
     let mut loss = 0.0;
     for (block, labels_of_block) in blocks.iter().enumerate() {
-        loss += softmax_block::<T, F, PARTIAL_SUMS>(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
+        loss +=
+            softmax_block::<T, F, PARTIAL_SUMS>(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
     }
     for (at, label) in rest.iter().enumerate() {
         loss += softmax_block::<T, F, 1>(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label], smoothing);

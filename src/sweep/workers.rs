@@ -20,7 +20,7 @@ use crate::model::saved::SavedModel;
 use crate::train::checkpoint::{Resumable, Slots};
 use crate::train::pace::Pace;
 use crate::train::{Detail, Ended, Next, Observer, Origin, Outcome, State, Task, engine};
-use crate::{blas, limits, machine, version};
+use crate::{blas, limits, machine, team, version};
 
 /// What is kept of the trials that end.
 pub enum Keep<'a> {
@@ -81,14 +81,14 @@ impl<'a> Workers<'a> {
         let count = need.workers;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
         let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {count} workers"), &error))?;
-        pool.scope(|scope| {
-            for _ in 0..count {
-                scope.spawn(|_| {
-                    blas::set_one_thread();
-                    worker(&workers);
-                });
-            }
+        let counted = team::count(count, 0);
+        pool.broadcast(|_| {
+            blas::set_one_thread();
+            worker(&workers);
+            // From now on this thread takes a part of what others compute.
+            team::leave();
         });
+        drop(counted);
         workers.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
     }
 
@@ -172,7 +172,13 @@ impl<'a> Workers<'a> {
     /// Writes the network of a trial that ended with one.
     fn save(&self, trials: &[&Trial], end: &Ended, path: &Path) -> Result<()> {
         let (site, Some(network)) = (self.site, &end.network) else { return Ok(()) };
-        let model = SavedModel::new(trials[end.trial], site.data, kernel_of(site, trials[end.trial]), network, end.outcome.val_accuracy);
+        let model = SavedModel::new(
+            trials[end.trial],
+            site.data,
+            kernel_of(site, trials[end.trial]),
+            network,
+            end.outcome.val_accuracy,
+        );
         files::replace_on(site.disk, path, &[&model.to_bytes()])
     }
 

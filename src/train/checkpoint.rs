@@ -214,7 +214,9 @@ impl Checkpoints {
         let is_left = |member: &Member| left.contains(member.trial.as_str());
         let (path, header) = self.found.iter().find(|(_, header)| header.members.iter().any(is_left))?;
         let found = match &header.made {
-            other if other.kernel != made.kernel && other.kernel != INTEGER_KERNEL => format!("those of {}", other.kernel),
+            other if other.kernel != made.kernel && other.kernel != INTEGER_KERNEL => {
+                format!("those of {}", other.kernel)
+            }
             other if other.results_version != made.results_version => {
                 format!("results version {}", other.results_version)
             }

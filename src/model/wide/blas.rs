@@ -11,18 +11,34 @@ use crate::data::minibatch::Minibatch;
 use crate::model::functions::OfPlatform;
 use crate::model::optimizer::{Target, clip_factor};
 use crate::real::{Precision, Real};
+use crate::team;
 
 /// V with all that belongs to it.
 #[derive(Debug)]
 pub struct Blas<T> {
     layers: Layers<T>,
+    /// As of [`Lanes::parts`].
+    parts: Option<(usize, usize)>,
 }
 
-/// Zᵀ (places, B) = `weights`·Xᵀ.
-fn product<T: Real>(weights: &Matrix<T>, batch: &Minibatch<T>, z: &mut [T]) {
-    let shape = (weights.rows(), batch.buffer().nrows());
-    let mut z = ArrayViewMut2::from_shape(shape, z).expect("Zᵀ is (places, B)");
-    general_mat_mul(T::one(), &weights.view(), &batch.buffer().t(), T::zero(), &mut z);
+/// How a product of so many rows is split among the threads that are free.
+fn parts(parts: Option<(usize, usize)>, rows: usize) -> (usize, (usize, usize, usize)) {
+    match parts {
+        Some((unit, least)) => (team::parts(), (rows, unit, least)),
+        None => (1, (rows, 1, 0)),
+    }
+}
+
+impl<T: Real> Blas<T> {
+    /// Zᵀ (places, B) = V·Xᵀ, of V or its average.
+    fn product(&self, weights: &Matrix<T>, batch: &Minibatch<T>, z: &mut [T]) {
+        let shape = (weights.rows(), batch.buffer().nrows());
+        let z = ArrayViewMut2::from_shape(shape, z).expect("Zᵀ is (places, B)");
+        let (parts, sizes) = parts(self.parts, shape.0);
+        team::each(parts, sizes, (weights.view(), z), &|(weights, mut z): (_, ArrayViewMut2<'_, T>)| {
+            general_mat_mul(T::one(), &weights, &batch.buffer().t(), T::zero(), &mut z);
+        });
+    }
 }
 
 impl<T: Real> Wide for Blas<T> {
@@ -31,8 +47,8 @@ impl<T: Real> Wide for Blas<T> {
     type Batch = Minibatch<T>;
     type Functions = OfPlatform;
 
-    fn new(layers: Layers<T>) -> Self {
-        Self { layers }
+    fn new(layers: Layers<T>, lanes: &Lanes) -> Self {
+        Self { layers, parts: lanes.parts() }
     }
 
     fn layers(&self) -> &Layers<T> {
@@ -44,7 +60,7 @@ impl<T: Real> Wide for Blas<T> {
     }
 
     fn forward(&mut self, batch: &Minibatch<T>, z: &mut [T]) {
-        product(&self.layers.v, batch, z);
+        self.product(&self.layers.v, batch, z);
     }
 
     fn evaluate(&mut self, batch: &Minibatch<T>, weights: Weights, z: &mut [T]) {
@@ -52,14 +68,18 @@ impl<T: Real> Wide for Blas<T> {
             Weights::Raw => &self.layers.v,
             Weights::Averaged => self.layers.average.as_ref().expect("there is an average"),
         };
-        product(weights, batch, z);
+        self.product(weights, batch, z);
     }
 
     fn update(&mut self, deltas: &[T], batch: &Minibatch<T>, members: &mut [Rows]) {
         let shape = (self.layers.places(), batch.buffer().nrows());
         let deltas = ArrayView2::from_shape(shape, deltas).expect("Δᵀ is (places, B)");
         let beta = if self.layers.target == Target::Gradient { T::zero() } else { T::one() };
-        general_mat_mul(T::one(), &deltas, &batch.buffer(), beta, &mut self.layers.target_mut().view_mut());
+        let (parts, sizes) = parts(self.parts, shape.0);
+        let target = self.layers.target_mut().view_mut();
+        team::each(parts, sizes, (deltas, target), &|(deltas, mut target): (_, ArrayViewMut2<'_, T>)| {
+            general_mat_mul(T::one(), &deltas, &batch.buffer(), beta, &mut target);
+        });
         for member in members {
             if member.method.clip_norm > 0.0 {
                 let squares = self.layers.gradient_squares(&member.places) + member.head_squares;

@@ -11,9 +11,10 @@
 //! The sums over x are exact, everything else is done in a fixed order: a trial has the same bits on every CPU, in any cohort. Some rows at
 //! a time pass through the backward product, the update rule and the rounding for the next iteration while they are in a cache.
 
-use std::fmt::Debug;
+use std::cell::RefCell;
 
 use multiversion::multiversion;
+use ndarray::ArrayViewMut2;
 
 use super::layers::{Layers, finish};
 use super::{Rows, Weights, Wide};
@@ -24,11 +25,12 @@ use crate::data::minibatch::Batch;
 use crate::integer::columns::Columns;
 use crate::integer::kernel::{self, Form, Kernel};
 use crate::integer::product::{Sums, are_long, product};
-use crate::integer::rounding::{RowNumbers, Rounded, RowsMut};
+use crate::integer::rounding::{Rounded, RowNumbers, RowsMut};
 use crate::integer::{Int8, Int16, Width};
 use crate::model::functions::Portable;
 use crate::model::optimizer::{Target, clip_factor};
 use crate::real::Precision;
+use crate::team::{self, First, Split};
 
 /// Rows that pass through everything together: their weights, 300 kB with 3,072 inputs, stay in a second-level cache. A multiple of the
 /// rows of every kernel's tile.
@@ -70,7 +72,6 @@ pub struct Integer<P: Width> {
     inputs: Columns,
     /// The number of the member that each row belongs to.
     owners: Vec<u32>,
-    sums: Buffer,
 }
 
 /// Room for the sums of some rows.
@@ -90,6 +91,11 @@ impl Buffer {
     }
 }
 
+thread_local! {
+    /// That of each thread that computes a part of a product.
+    static BUFFER: RefCell<Buffer> = RefCell::default();
+}
+
 /// No member.
 const NOBODY: u32 = u32::MAX;
 
@@ -106,7 +112,6 @@ impl<P: Width> Integer<P> {
             images: Columns::new(kernel),
             inputs: Columns::new(kernel),
             owners: vec![],
-            sums: Buffer::default(),
             layers,
         }
     }
@@ -133,7 +138,7 @@ impl<P: OfPrecision> Wide for Integer<P> {
         75.0
     }
 
-    fn new(layers: Layers<f32>) -> Self {
+    fn new(layers: Layers<f32>, _: &Lanes) -> Self {
         Self::with_kernel(layers, kernel::chosen())
     }
 
@@ -153,7 +158,7 @@ impl<P: OfPrecision> Wide for Integer<P> {
         }
         let images = &mut self.images;
         images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
-        forward(self.kernel, self.weights.rows_mut(), images, batch, &mut self.sums, z);
+        forward(self.kernel, self.weights.rows_mut(), images, batch, z);
     }
 
     fn evaluate(&mut self, batch: &ByteBatch, weights: Weights, z: &mut [f32]) {
@@ -167,7 +172,7 @@ impl<P: OfPrecision> Wide for Integer<P> {
         }
         let images = &mut self.images;
         images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
-        forward(self.kernel, self.evaluated.rows_mut(), images, batch, &mut self.sums, z);
+        forward(self.kernel, self.evaluated.rows_mut(), images, batch, z);
     }
 
     fn update(&mut self, deltas: &[f32], batch: &ByteBatch, members: &mut [Rows]) {
@@ -181,19 +186,19 @@ impl<P: OfPrecision> Wide for Integer<P> {
         for (number, member) in members.iter().enumerate() {
             member.places.iter().for_each(|&place| self.owners[place] = number as u32);
         }
-        let Self { kernel, layers, weights, deltas: rounded, inputs, owners, sums, .. } = self;
+        let Self { kernel, layers, weights, deltas: rounded, inputs, owners, .. } = self;
         let clips = members.iter().any(|member| member.method.clip_norm > 0.0);
         let shared = Shared { kernel, target: layers.target, inputs, batch, is_gradient_kept: clips };
         if clips {
             let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
-            all.each(&mut |part| part.keep_gradient(&shared, sums));
+            all.each(&|part, sums| part.keep_gradient(&shared, sums));
             for member in &mut *members {
                 let squares = layers.gradient_squares(&member.places) + member.head_squares;
                 member.scalars.clip = clip_factor(member.method.clip_norm, squares);
             }
         }
         let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
-        all.each(&mut |part| part.update(&shared, members, sums));
+        all.each(&|part, sums| part.update(&shared, members, sums));
         (self.is_rounded, self.evaluated_weights) = (true, None);
     }
 
@@ -206,26 +211,36 @@ impl<P: OfPrecision> Wide for Integer<P> {
 /// Rounds all rows of `matrix` as weights.
 fn round_all<P: Width>(rounded: &mut Rounded<P>, matrix: &Matrix<f32>, batch: &ByteBatch) {
     rounded.resize(matrix.rows(), matrix.columns());
-    let mut rows = rounded.rows_mut();
-    for row in 0..matrix.rows() {
-        rows.set_weights(row, matrix.row(row), batch.factor(), batch.mean());
-    }
+    let all = (First(0), rounded.rows_mut());
+    team::each(team::parts(), (matrix.rows(), 1, 1), all, &|(First(first), mut rows)| {
+        for row in 0..rows.len() {
+            rows.set_weights(row, matrix.row(first + row), batch.factor(), batch.mean());
+        }
+    });
 }
 
 /// Zᵀ of rounded weights.
-fn forward<P: Width>(
+fn forward<P: Width>(kernel: &Kernel, weights: RowsMut<'_, P>, images: &Columns, batch: &ByteBatch, z: &mut [f32]) {
+    let (room, rows) = (batch.room(), weights.len());
+    let z = ArrayViewMut2::from_shape((rows, room), z).expect("Zᵀ is (places, B)");
+    team::each(team::parts(), (rows, ROWS, ROWS), (weights, z), &|(weights, z)| {
+        let z = z.into_slice().expect("whole rows");
+        BUFFER.with_borrow_mut(|buffer| forward_part(kernel, weights, images, batch, buffer, z));
+    });
+}
+
+/// Some rows of [`forward`].
+fn forward_part<P: Width>(
     kernel: &Kernel,
-    weights: RowsMut<'_, P>,
+    mut weights: RowsMut<'_, P>,
     images: &Columns,
     batch: &ByteBatch,
-    sums: &mut Buffer,
+    buffer: &mut Buffer,
     z: &mut [f32],
 ) {
     let (room, stride) = (batch.room(), images.padded());
-    assert_eq!(z.len(), weights.len() * room, "Zᵀ is (places, B)");
-    let mut sums = sums.sums(stride);
+    let mut sums = buffer.sums(stride);
     let are_long = are_long::<P>(kernel, weights.steps);
-    let mut weights = weights;
     for z in z.chunks_mut(ROWS * room) {
         let (rows, others) = weights.split_at(z.len() / room);
         weights = others;
@@ -238,6 +253,18 @@ fn forward<P: Width>(
                 false => scores(z, &sums.short[of_row], scale * batch.kept(), sum),
             }
         }
+    }
+}
+
+impl<P: Width> Split for RowsMut<'_, P> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.split_at(rows)
+    }
+}
+
+impl<P: Width> Split for Part<'_, P> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.halves(rows)
     }
 }
 
@@ -287,17 +314,22 @@ impl<'a, P: Width> Part<'a, P> {
     }
 
     /// Some rows at a time.
-    fn each(self, of_rows: &mut dyn FnMut(&mut Self)) {
-        let mut rest = self;
-        while rest.v.len() > ROWS {
-            let (mut first, others) = rest.split_at(ROWS);
-            of_rows(&mut first);
-            rest = others;
-        }
-        of_rows(&mut rest);
+    fn each(self, of_rows: &(dyn Fn(&mut Self, &mut Buffer) + Sync)) {
+        let rows = self.v.len();
+        team::each(team::parts(), (rows, ROWS, ROWS), self, &|part: Self| {
+            BUFFER.with_borrow_mut(|buffer| {
+                let mut rest = part;
+                while rest.v.len() > ROWS {
+                    let (mut first, others) = rest.split(ROWS);
+                    of_rows(&mut first, buffer);
+                    rest = others;
+                }
+                of_rows(&mut rest, buffer);
+            });
+        });
     }
 
-    fn split_at(self, rows: usize) -> (Self, Self) {
+    fn halves(self, rows: usize) -> (Self, Self) {
         let room = self.deltas.len() / self.v.len();
         let split = |of: Option<matrix::RowsMut<'a, f32>>| match of {
             None => (None, None),
@@ -306,7 +338,8 @@ impl<'a, P: Width> Part<'a, P> {
                 (Some(first), Some(others))
             }
         };
-        let (v, slots, gradient, average) = (self.v.split_at(rows), self.slots.map(split), split(self.gradient), split(self.average));
+        let (v, slots, gradient, average) =
+            (self.v.split_at(rows), self.slots.map(split), split(self.gradient), split(self.average));
         let [(slot0, other0), (slot1, other1)] = slots;
         let (weights, rounded_deltas) = (self.weights.split_at(rows), self.rounded_deltas.split_at(rows));
         let (deltas, owners) = (self.deltas.split_at(rows * room), self.owners.split_at(rows));

@@ -57,8 +57,8 @@ pub trait Wide: Sized + Send {
         0.0
     }
 
-    /// These layers.
-    fn new(layers: Layers<Self::Real>) -> Self;
+    /// These layers, whose units stand in these lanes.
+    fn new(layers: Layers<Self::Real>, lanes: &Lanes) -> Self;
 
     /// The layers.
     fn layers(&self) -> &Layers<Self::Real>;
