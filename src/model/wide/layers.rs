@@ -6,6 +6,7 @@ use super::Rows;
 use crate::blas::matrix::Matrix;
 use crate::model::optimizer::{Layout, Target, blend, norm_factor, squares};
 use crate::real::Real;
+use crate::team::{self, First};
 use crate::tensors::Parts;
 
 /// V (places, D), a row a hidden unit, and the matrices of the same shape that the update rule has beside it. Rows without a unit are
@@ -134,8 +135,18 @@ impl<T: Real> Layers<T> {
 
     /// ‖V‖² over the units at `places`, summed in f64.
     pub fn squares(&self, places: &[usize]) -> f64 {
-        let of_row = |row: &[T]| row.iter().map(|weight| weight.as_f64() * weight.as_f64()).sum::<f64>();
-        places.iter().map(|&place| of_row(self.v.row(place))).sum()
+        let of_row =
+            |place: usize| self.v.row(place).iter().map(|weight| weight.as_f64() * weight.as_f64()).sum::<f64>();
+        let parts = team::parts();
+        if parts == 1 {
+            return places.iter().map(|&place| of_row(place)).sum();
+        }
+        // Rows by several threads, their sums in order: the same bits.
+        let mut sums = Array2::zeros((places.len(), 1));
+        team::each(parts, (places.len(), 1, 1), (First(0), sums.view_mut()), &|(First(first), mut sums)| {
+            sums.iter_mut().zip(&places[first..]).for_each(|(sum, &place)| *sum = of_row(place));
+        });
+        sums.iter().sum()
     }
 
     /// W1 (D, H) = `scale` · V, for the units at `places`.
