@@ -11,13 +11,16 @@ use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::machine::{available_cores, available_memory_bytes};
+use crate::sweep::groups::Groups;
 use crate::sweep::job::Job;
 use crate::sweep::plan;
+use crate::sweep::space::Trial;
 
 /// What `sweep --dry-run` prints.
 #[derive(Debug, Serialize)]
 struct DryRun {
     trials: usize,
+    configurations: usize,
     missing: usize,
     cohorts: usize,
     widest_cohort: usize,
@@ -34,12 +37,13 @@ struct DryRun {
 ///
 /// # Errors
 /// It cannot be printed.
-pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
+pub fn run(data: &Dataset, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
     let gemm_gflops = large_gflops(workers)?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
     let report = DryRun {
         trials: job.trials.len(),
+        configurations: Groups::of(trials).len(),
         missing: job.missing.len(),
         cohorts: job.cohorts.len(),
         widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),

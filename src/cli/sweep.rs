@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::setup::{DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers};
-use super::terminal::{log, percent, print_json, warn};
+use super::terminal::{log, percent, print_all, print_json, warn};
 use super::{dry_run, report};
 use crate::blas::Blas;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ use crate::sweep::lock;
 use crate::sweep::session::{Options, Session};
 use crate::sweep::shard::Shard;
 use crate::sweep::site::Site;
-use crate::sweep::space::{Space, Trial};
+use crate::sweep::space::{Resolved, Space, Trial};
 use crate::train::{Outcome, Status, work_of_iteration};
 
 /// Flags of `sweep`.
@@ -52,6 +52,9 @@ pub struct Arguments {
     /// Print what would be trained, in which cohorts, and how long it would take; train nothing, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print every trial of the sweep, or of the shard, as a line of JSON; train nothing, write nothing
+    #[arg(long)]
+    list: bool,
     /// Keep every trial's network in models/, not only the best one
     #[arg(long)]
     keep_models: bool,
@@ -155,11 +158,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let options = Options { workers, retried, may_extend: arguments.extend, takeover_after };
     let command = if arguments.dry_run { "dry run" } else { "sweep" };
     let display = Display { command, site, blas: &blas, workers, progress: OnceLock::new(), best: Mutex::default() };
+    if arguments.list {
+        return list(&resolved, &site);
+    }
     if arguments.dry_run {
         let session = Session::look(site, &resolved, options, &display)?;
         let job = session.plan();
         display.log_plan(&job, session.trials().len());
-        return dry_run::run(&data, &job);
+        return dry_run::run(&data, session.trials(), &job);
     }
 
     let mut session = Session::open(site, &resolved, options, &display)?;
@@ -188,6 +194,19 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         gflops: rate(work / 1e9),
     })?;
     Ok(code)
+}
+
+/// Prints every trial of a shard as a line of JSON: its identity and its hyperparameters.
+fn list(space: &Resolved, site: &Site<'_>) -> Result<u8> {
+    let trials = space.trials()?;
+    let lines = site.shard.of(&trials, site.data.inputs()).into_iter().map(|trial| {
+        let entries = trial.hyperparameters.entries();
+        let written = entries.iter().filter(|entry| entry.is_written());
+        let pairs: String = written.map(|entry| format!(",\"{}\":{}", entry.name, entry.value)).collect();
+        format!("{{\"trial\":\"{}\"{pairs}}}\n", trial.id)
+    });
+    print_all(lines)?;
+    Ok(0)
 }
 
 /// Shows what a sweep reports.
