@@ -46,7 +46,7 @@ pub fn run(data: &Dataset, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
         configurations: Groups::of(trials).len(),
         missing: job.missing.len(),
         cohorts: job.cohorts.len(),
-        widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),
+        widest_cohort: job.cohorts.iter().map(|cohort| cohort.legs.len()).max().unwrap_or(0),
         workers,
         trials_may_share_cohorts: job.alone == 0,
         floating_point_operations: job.work() + 0.0, // a sum of nothing is -0

@@ -11,6 +11,7 @@ use crate::report::publish::{Summary, kernels_warning};
 use crate::sweep::journal::Results;
 use crate::sweep::layout::CHECKPOINTS;
 use crate::sweep::lock::{self, DEAD_AFTER, Holder};
+use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::sweep::{directory, plan};
 use crate::train::checkpoint::Checkpoints;
@@ -73,10 +74,12 @@ impl Running {
 /// The directory is not a sweep's, or cannot be read.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
-    let trials = directory::read(directory)?.trials()?;
+    let space = directory::read(directory)?;
+    let trials = space.trials()?;
     let holders = lock::holders(directory, DEAD_AFTER)?;
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
-    let results = Results::read(directory)?;
+    let mut results = Results::read(directory)?;
+    Search::new(&space, &trials)?.settle(&trials, &mut results);
     let checkpoints = Checkpoints::find(&directory.join(CHECKPOINTS))?;
     let damage: Vec<&String> = results.damage_warnings(!running.is_empty()).collect();
     damage.iter().for_each(|damage| warn(damage));
@@ -134,6 +137,7 @@ fn for_people(report: &Report) -> String {
         ("trials", summary.trials.to_string()),
         ("complete", summary.complete.to_string()),
         ("diverged", summary.diverged.to_string()),
+        ("stopped", summary.stopped.to_string()),
         ("failed", summary.failed.to_string()),
         ("missing", missing),
     ];

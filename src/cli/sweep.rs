@@ -181,8 +181,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Err(error);
         }
     };
+    if session.waits_for() > 0 {
+        let missing = session.waits_for();
+        log(&format!(
+            "sweep: {missing} results of other shards are missing before the cut can be made; run this command again when they are there"
+        ));
+    }
+    let search = session.search().clone();
     let (trials, results) = session.results();
-    let summary = report::publish("sweep", &arguments.out, trials, results, report::TABLE_ROWS)?;
+    let summary = report::publish("sweep", &arguments.out, &search, trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
     let rate = |amount: f64| (trained_now > 0).then(|| amount / train_seconds);
     let (iterations, work) = display.progress.get().map_or((0, 0.0), Progress::done);
@@ -305,7 +312,10 @@ impl Events for Display<'_> {
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
         let Some(progress) = self.progress.get() else { return };
-        let left = trial.hyperparameters.iterations - outcome.iterations_done;
+        let left = match outcome.status {
+            Status::Stopped => 0, // that was all that was to be done
+            _ => trial.hyperparameters.iterations - outcome.iterations_done,
+        };
         progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.site.data.inputs()));
         match (outcome.status, outcome.val_accuracy) {
             (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {

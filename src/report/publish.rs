@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::sweep::best;
 use crate::sweep::journal::Results;
 use crate::sweep::layout::LEADERBOARD;
+use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::train::Status;
 
@@ -23,6 +24,8 @@ pub struct Summary {
     pub trials: usize,
     /// Trained to the end.
     pub complete: usize,
+    /// A search dropped them at a cut, or they wait there.
+    pub stopped: usize,
     /// Their loss was no longer a finite number.
     pub diverged: usize,
     /// The program failed at them.
@@ -46,6 +49,7 @@ impl Summary {
         Self {
             trials: trials.len(),
             complete: count(Status::Complete),
+            stopped: count(Status::Stopped),
             diverged: count(Status::Diverged),
             failed: count(Status::Failed),
             missing: trials.len() - records.len(),
@@ -78,15 +82,17 @@ pub fn kernels_warning(kernels: &BTreeMap<String, usize>) -> Option<String> {
 ///
 /// # Errors
 /// Results cannot be read, or one of the files cannot be written.
-pub fn publish(directory: &Path, trials: &[Trial], results: &mut Results) -> Result<bool> {
+pub fn publish(directory: &Path, search: &Search, trials: &[Trial], results: &mut Results) -> Result<bool> {
     let mut best_is_here = true;
     // Of shards that end at the same time, the one that read first may write last: it looks again.
     for _ in 0..ATTEMPTS {
+        search.settle(trials, results);
         leaderboard::write_csv(&directory.join(LEADERBOARD), &leaderboard::rank(trials, results))?;
         best_is_here = best::merge(directory, trials, results)?;
         if !results.refresh(directory)? {
             break;
         }
     }
+    search.settle(trials, results);
     Ok(best_is_here)
 }

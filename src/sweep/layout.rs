@@ -17,6 +17,8 @@ pub const ENVIRONMENT: &str = "environment.json";
 
 /// Folder of the results.
 pub const RESULTS: &str = "results";
+/// Folder of what a search decided at its cuts.
+pub const RUNGS: &str = "rungs";
 /// Every trial that has a result.
 pub const LEADERBOARD: &str = "leaderboard.csv";
 /// The best model.
@@ -36,7 +38,7 @@ pub const HISTORY_PICTURE: &str = "history.png";
 pub const WEIGHTS_PICTURE: &str = "weights.png";
 
 /// What `sweep` writes and would replace.
-pub const OF_SWEEP: [&str; 6] = [RESULTS, LEADERBOARD, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
+pub const OF_SWEEP: [&str; 7] = [RESULTS, RUNGS, LEADERBOARD, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
 /// What `train` writes and would replace.
 pub const OF_TRAINING: [&str; 6] = [MODEL, HISTORY, HISTORY_PICTURE, WEIGHTS_PICTURE, ENVIRONMENT, LOCKS];
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// All iterations done.
     Complete,
+    /// At a cut of a search: dropped there, or waiting for the others.
+    Stopped,
     /// The loss was no longer a finite number.
     Diverged,
     /// The program failed at it.
@@ -19,6 +21,7 @@ impl Status {
     pub fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::Stopped => "stopped",
             Self::Diverged => "diverged",
             Self::Failed => "failed",
         }
@@ -88,6 +91,9 @@ pub struct Outcome {
     pub iterations_done: usize,
     /// The iteration whose loss was not finite.
     pub diverged_at: Option<usize>,
+    /// The cut at which the trial was dropped, from 1. Records do not have it: it follows from the sweep file and the records of all.
+    #[serde(skip)]
+    pub rung: Option<usize>,
     /// One point an epoch.
     pub curve: Vec<EpochPoint>,
     /// Which validation images were right after the last iteration: a bit each, in base64, the highest of a byte first. Earlier programs did
@@ -109,6 +115,7 @@ impl Outcome {
             train_accuracy: None,
             iterations_done: at,
             diverged_at: Some(at),
+            rung: None,
             curve: so_far.curve,
             val_right: None,
         }
@@ -126,9 +133,28 @@ impl Outcome {
             train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
             iterations_done: iterations,
             diverged_at: None,
+            rung: None,
             curve: so_far.curve,
             val_right: None,
         }
+    }
+
+    /// Of a trial that was stopped at the cut after so many iterations, or that was there when it had done so many: a point of its curve. None
+    /// where it never was.
+    pub fn stopped(iterations: usize, first_loss: Option<f64>, curve: &[EpochPoint]) -> Option<Self> {
+        let end = curve.iter().position(|point| point.iteration + 1 == iterations)?;
+        let point = curve[end];
+        Some(Self {
+            status: Status::Stopped,
+            val_accuracy: Some(point.val_accuracy),
+            val_loss: point.val_loss,
+            first_loss,
+            final_loss: Some(point.loss),
+            train_accuracy: Some(point.train_accuracy),
+            iterations_done: iterations,
+            curve: curve[..=end].to_vec(),
+            ..Self::failed()
+        })
     }
 
     /// Of a trial at which the program failed.
@@ -143,6 +169,7 @@ impl Outcome {
             train_accuracy: None,
             iterations_done: 0,
             diverged_at: None,
+            rung: None,
             curve: Vec::new(),
             val_right: None,
         }

@@ -208,6 +208,7 @@ impl<'a, W: Wide> Training<'a, W> {
                 train_seconds: run.so_far.seconds,
                 outcome: Outcome::diverged(iteration, run.so_far),
                 network: None,
+                state: None,
             };
             let (ended, _) = self.leave(|run| run.is_diverged(epoch_begins), |_, _| ());
             observer.ended(ended.into_iter().map(end).collect());
@@ -223,6 +224,9 @@ impl<'a, W: Wide> Training<'a, W> {
             self.begin_epoch(observer);
         }
         self.iteration += 1;
+        if self.running.iter().any(|run| self.iteration == run.task.until && run.is_cut()) {
+            self.end_stopped(observer);
+        }
         if self.running.iter().any(|run| self.iteration == run.task.until) {
             self.end_complete(observer);
         }
@@ -264,6 +268,26 @@ impl<'a, W: Wide> Training<'a, W> {
         }
     }
 
+    /// Takes out those that are at a cut: it lies where an epoch began, so everything has been measured.
+    fn end_stopped(&mut self, observer: &mut dyn Observer) {
+        let iteration = self.iteration;
+        let (left, states) =
+            self.leave(|run| run.task.until == iteration && run.is_cut(), |cohort, member| cohort.state(member));
+        let end = |(run, parts): (Running<'_>, Parts)| {
+            let outcome = Outcome::stopped(iteration, run.so_far.first_loss, &run.so_far.curve);
+            let train_seconds = run.so_far.seconds;
+            let members = vec![MemberState { trial: run.trial, parts, so_far: run.so_far }];
+            Ended {
+                trial: run.trial,
+                outcome: outcome.expect("a cut lies where an epoch began"),
+                network: None,
+                state: Some(State { iteration, members }),
+                train_seconds,
+            }
+        };
+        observer.ended(left.into_iter().zip(states).map(end).collect());
+    }
+
     fn end_complete(&mut self, observer: &mut dyn Observer) {
         self.validate();
         if self.lockstep.cohort.averages() {
@@ -283,6 +307,7 @@ impl<'a, W: Wide> Training<'a, W> {
                 ..Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far)
             },
             network: Some(network),
+            state: None,
         };
         observer.ended(left.into_iter().zip(networks).map(end).collect());
     }
@@ -306,6 +331,11 @@ impl<'a, W: Wide> Training<'a, W> {
 }
 
 impl Running<'_> {
+    /// Whether it ends before its own last iteration.
+    fn is_cut(&self) -> bool {
+        self.task.until < self.task.hyperparameters.iterations
+    }
+
     /// Whether its loss is no longer a finite number. Judged by what the trial's own iterations take: the loss without penalty, and the
     /// penalty where an epoch begins or the trial ends; never by what its neighbours or the detail of a history ask for.
     fn is_diverged(&self, epoch_begins: bool) -> bool {
