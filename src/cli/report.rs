@@ -62,7 +62,10 @@ pub fn publish(
     if !best_is_here? {
         warn("the model of the best trial is not here; run the sweep again: it trains that trial once more");
     }
-    let summary = Summary::of(trials, results);
+    let summary = Summary::of(trials, results).within(search, trials);
+    if let Some(best) = &summary.best_configuration {
+        log(&format!("{command}: best configuration {}", best.text()));
+    }
     kernels_warning(&summary.kernels).iter().for_each(|warning| warn(warning));
     log(&format!(
         "{command}: {} of {} trials are in {}",

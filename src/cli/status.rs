@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::terminal::{percent, print, print_json, warn};
+use super::terminal::{print, print_json, warn};
 use crate::error::Result;
 use crate::report::publish::{Summary, kernels_warning};
 use crate::sweep::journal::Results;
@@ -79,7 +79,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let holders = lock::holders(directory, DEAD_AFTER)?;
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
     let mut results = Results::read(directory)?;
-    Search::new(&space, &trials)?.settle(&trials, &mut results);
+    let search = Search::new(&space, &trials)?;
+    search.settle(&trials, &mut results);
     let checkpoints = Checkpoints::find(&directory.join(CHECKPOINTS))?;
     let damage: Vec<&String> = results.damage_warnings(!running.is_empty()).collect();
     damage.iter().for_each(|damage| warn(damage));
@@ -92,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => running.iter().filter_map(|process| process.seconds_left).reduce(f64::max),
     };
     let report = Report {
-        summary: Summary::of(&trials, &results),
+        summary: Summary::of(&trials, &results).within(&search, &trials),
         interrupted: trials.iter().filter(is_interrupted).count(),
         running,
         seconds_left,
@@ -125,9 +126,9 @@ fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
 
 fn for_people(report: &Report) -> String {
     let summary = &report.summary;
-    let best = match (&summary.best_trial, summary.best_val_accuracy) {
-        (Some(trial), Some(accuracy)) => format!("{} validation accuracy, trial {trial}", percent(accuracy)),
-        _ => "none yet".to_owned(),
+    let best = match &summary.best_configuration {
+        Some(best) => format!("{} validation accuracy, trial {}", best.text(), best.trial),
+        None => "none yet".to_owned(),
     };
     let missing = match report.interrupted {
         0 => summary.missing.to_string(),

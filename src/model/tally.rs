@@ -60,9 +60,14 @@ impl Tally {
     }
 }
 
+/// The bits of what [`Tally::right`] wrote.
+pub fn unpack_bytes(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
 /// Which of so many rows are right, of what [`Tally::right`] wrote; none where it is not of so many rows.
 pub fn unpack(text: &str, rows: usize) -> Option<Vec<bool>> {
-    let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == rows.div_ceil(8))?;
+    let bytes = unpack_bytes(text).filter(|bytes| bytes.len() == rows.div_ceil(8))?;
     Some((0..rows).map(|row| bytes[row / 8] & (0x80 >> (row % 8)) != 0).collect())
 }
 

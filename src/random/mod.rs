@@ -74,6 +74,8 @@ pub enum Purpose {
     Lanes,
     /// The configurations of a search; the index is the draw.
     Search,
+    /// The images that a statistic is computed on; the index is the drawing.
+    Bootstrap,
     /// The class patterns of a synthetic data set.
     SyntheticPatterns,
     /// The images of a synthetic data set's file.
@@ -91,6 +93,7 @@ impl Purpose {
             Self::Augmentation => b"augmentation",
             Self::Lanes => b"lanes",
             Self::Search => b"search",
+            Self::Bootstrap => b"bootstrap",
             Self::SyntheticPatterns => b"synth patterns",
             Self::SyntheticImages => b"synth images",
         }

@@ -8,4 +8,5 @@ pub mod picture;
 pub mod plots;
 pub mod progress;
 pub mod publish;
+pub mod statistics;
 pub mod weights;

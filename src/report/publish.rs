@@ -6,10 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::leaderboard;
+use super::statistics::{self, Best};
 use crate::error::Result;
 use crate::sweep::best;
 use crate::sweep::journal::Results;
-use crate::sweep::layout::LEADERBOARD;
+use crate::sweep::layout::{GROUPS, LEADERBOARD};
 use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::train::Status;
@@ -36,6 +37,10 @@ pub struct Summary {
     pub best_val_accuracy: Option<f64>,
     /// The complete trial that validation ranks first.
     pub best_trial: Option<String>,
+    /// Beyond the budget.
+    pub not_run: usize,
+    /// The best configuration, a mean over its seeds, with what that is worth: `best_val_accuracy` is a maximum over many trials.
+    pub best_configuration: Option<Best>,
     /// The BLAS kernels that computed the results, and how many trials each.
     pub kernels: BTreeMap<String, usize>,
 }
@@ -55,8 +60,18 @@ impl Summary {
             missing: trials.len() - records.len(),
             best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
             best_trial: best.map(|record| record.trial.clone()),
+            not_run: 0,
+            best_configuration: Best::of(&statistics::rank(trials, results)),
             kernels: results.kernels(trials),
         }
+    }
+
+    /// Counts those that are beyond the budget of the search as not run, not as missing.
+    #[must_use]
+    pub fn within(mut self, search: &Search, trials: &[Trial]) -> Self {
+        self.not_run = trials.len() - search.allowed(trials);
+        self.missing -= self.not_run.min(self.missing);
+        self
     }
 
     /// The exit code of a command that is done: 3 where trials failed.
@@ -88,6 +103,7 @@ pub fn publish(directory: &Path, search: &Search, trials: &[Trial], results: &mu
     for _ in 0..ATTEMPTS {
         search.settle(trials, results);
         leaderboard::write_csv(&directory.join(LEADERBOARD), &leaderboard::rank(trials, results))?;
+        leaderboard::write_groups(&directory.join(GROUPS), &statistics::rank(trials, results))?;
         best_is_here = best::merge(directory, trials, results)?;
         if !results.refresh(directory)? {
             break;

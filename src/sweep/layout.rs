@@ -21,6 +21,8 @@ pub const RESULTS: &str = "results";
 pub const RUNGS: &str = "rungs";
 /// Every trial that has a result.
 pub const LEADERBOARD: &str = "leaderboard.csv";
+/// Every configuration that has results, a mean over its seeds.
+pub const GROUPS: &str = "groups.csv";
 /// The best model.
 pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of the best models of shards and of further processes.
@@ -38,7 +40,7 @@ pub const HISTORY_PICTURE: &str = "history.png";
 pub const WEIGHTS_PICTURE: &str = "weights.png";
 
 /// What `sweep` writes and would replace.
-pub const OF_SWEEP: [&str; 7] = [RESULTS, RUNGS, LEADERBOARD, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
+pub const OF_SWEEP: [&str; 8] = [RESULTS, RUNGS, LEADERBOARD, GROUPS, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
 /// What `train` writes and would replace.
 pub const OF_TRAINING: [&str; 6] = [MODEL, HISTORY, HISTORY_PICTURE, WEIGHTS_PICTURE, ENVIRONMENT, LOCKS];
 
