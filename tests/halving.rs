@@ -172,7 +172,7 @@ fn a_shard_waits_for_the_others_at_a_cut_and_says_so() {
     let cuts = spec(&place, "cuts.toml", CUTS);
     let first = place.sweep(&cuts, "out", &["--shard", "1/2"]);
     assert_eq!(first.json(0)["complete"], 0);
-    assert!(first.stderr.contains("results of other shards are missing before the cut can be made"), "{first:?}");
+    assert!(first.stderr.contains("results of other shards are missing before this one can go on"), "{first:?}");
     assert!(!place.path("out/rungs").exists());
     for shard in ["2/2", "1/2", "2/2", "1/2", "2/2", "1/2"] {
         place.sweep(&cuts, "out", &["--shard", shard]).json(0);

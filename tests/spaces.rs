@@ -119,7 +119,7 @@ fn every_mistake_in_a_space_names_file_line_and_key_and_the_nearest_key() {
         ("[grid]\nhidden = { from = 3, to = 9 }\n", &["s.toml:2: `hidden`", "`times` and `step`"]),
         ("[grid]\nl2 = { log = [-3, 0], count = 4 }\n", &["s.toml:2: `l2`", "values rather than exponents"]),
         ("[grid]\n\"hidden, l2\" = [[1, 0], [2]]\n", &["s.toml:2: `hidden, l2`", "lists of 2 values", "a list of 1"]),
-        ("[grid]\n\"hidden, l3\" = [[1, 0]]\n", &["s.toml:2: ", "`l3`", "did you mean `l2`?"]),
+        ("[grid]\n\"hiden, l2\" = [[1, 0]]\n", &["s.toml:2: ", "`hiden`", "did you mean `hidden`?"]),
         ("[grid]\n\"hidden, l2\" = [[1, 0], [1, 0]]\n", &["s.toml:2: ", "1, 0.0 twice"]),
         (
             "[random]\nsamples = 3\nlerning_rate = { uniform = [0, 1] }\n",
@@ -223,12 +223,12 @@ fn an_extended_random_sweep_trains_only_what_is_new() {
 }
 
 #[test]
-fn a_million_trials_are_listed_and_cut_into_shards() {
-    let spec = "[grid]\nlearning_rate = { log = [1e-5, 1e-2], count = 1000 }\nhidden = { from = 1, to = 100, step = 1 }\nseed = { from = 0, to = 9, step = 1 }\n";
+fn hundreds_of_thousands_of_trials_are_listed_and_cut_into_shards() {
+    let spec = "[grid]\nlearning_rate = { log = [1e-5, 1e-2], count = 1000 }\nhidden = { from = 1, to = 20, step = 1 }\nseed = { from = 0, to = 9, step = 1 }\n";
     let trials = trials(spec);
-    assert_eq!(trials.len(), 1_000_000);
+    assert_eq!(trials.len(), 200_000);
     let shards: usize = (1..=3).map(|index| Shard { index, count: 3 }.of(&trials, 3072).len()).sum();
-    assert_eq!(shards, 1_000_000);
+    assert_eq!(shards, 200_000);
 }
 
 proptest! {

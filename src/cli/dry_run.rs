@@ -11,9 +11,12 @@ use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::machine::{available_cores, available_memory_bytes};
+use crate::model::Hyperparameters;
 use crate::sweep::groups::Groups;
 use crate::sweep::job::Job;
-use crate::sweep::plan;
+use crate::sweep::plan::{self, Stretch};
+use crate::sweep::search::Search;
+use crate::sweep::search::ladder::Ladder;
 use crate::sweep::space::Trial;
 
 /// What `sweep --dry-run` prints.
@@ -31,19 +34,54 @@ struct DryRun {
     bytes_per_worker: usize,
     gemm_gflops: f64,
     predicted_seconds: f64,
+    /// Of a search with cuts: with the cheapest survivors at every cut, and with the costliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_seconds_range: Option<[f64; 2]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cuts: Vec<Cut>,
+}
+
+/// A cut, as it is planned.
+#[derive(Debug, Serialize)]
+struct Cut {
+    at: f64,
+    configurations: usize,
+    kept: usize,
 }
 
 /// Prints the plan, for people and for programs. The rate that the prediction rests on is measured here and now.
 ///
 /// # Errors
 /// It cannot be printed.
-pub fn run(data: &Dataset, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
+pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
     let gemm_gflops = large_gflops(workers)?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
+    let configurations = Groups::of(trials).len();
+    let ladder = search.ladder();
+    let reach = |cut: usize, ladder: &Ladder| {
+        cut.checked_sub(1).map_or(configurations, |before| ladder.keeps(before, configurations))
+    };
+    let cut = |ladder: &Ladder, cut: usize| Cut {
+        at: ladder.share(cut),
+        configurations: reach(cut, ladder),
+        kept: ladder.keeps(cut, configurations),
+    };
+    let cuts: Vec<Cut> =
+        ladder.iter().flat_map(|ladder| (0..ladder.cuts()).map(|number| cut(ladder, number))).collect();
+    let range = ladder.map(|ladder| {
+        let may_share = |_: &Hyperparameters| job.alone == 0;
+        ladder.stages_of_extremes(trials, data.inputs()).map(|stages| {
+            let span = |stage: &Vec<Stretch<'_>>| {
+                let cohorts = plan::plan_stretches(stage, job.limits, &may_share);
+                plan::makespan(cohorts.iter().map(|cohort| cohort.cost), workers)
+            };
+            stages.iter().map(span).sum::<f64>() / rate_of_worker
+        })
+    });
     let report = DryRun {
         trials: job.trials.len(),
-        configurations: Groups::of(trials).len(),
+        configurations,
         missing: job.missing.len(),
         cohorts: job.cohorts.len(),
         widest_cohort: job.cohorts.iter().map(|cohort| cohort.legs.len()).max().unwrap_or(0),
@@ -54,6 +92,8 @@ pub fn run(data: &Dataset, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
         bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),
         gemm_gflops,
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
+        predicted_seconds_range: range,
+        cuts,
     };
     let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
     log(&format!(
@@ -64,8 +104,22 @@ pub fn run(data: &Dataset, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
         report.data_bytes as f64 / 1e6,
         report.bytes_per_worker as f64 / 1e6
     ));
+    for (number, Cut { at, configurations, kept }) in report.cuts.iter().enumerate() {
+        let at = at * 100.0;
+        log(&format!(
+            "dry run: cut {} at {at:.1} % of the iterations: {configurations} configurations, {kept} go on",
+            number + 1
+        ));
+    }
+    if let Some(range) = report.predicted_seconds_range {
+        let [low, high] = range.map(|seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)));
+        log(&format!(
+            "dry run: all rungs take {low} to {high}, with the cheapest and with the costliest survivors at every cut, from the beginning"
+        ));
+    }
+    let until = if report.cuts.is_empty() { "" } else { " to the next cut" };
     log(&format!(
-        "dry run: about {predicted} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
+        "dry run: about {predicted}{until} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
     ));
     print_json(&report)?;
     Ok(0)

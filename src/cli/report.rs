@@ -62,9 +62,12 @@ pub fn publish(
     if !best_is_here? {
         warn("the model of the best trial is not here; run the sweep again: it trains that trial once more");
     }
-    let summary = Summary::of(trials, results).within(search, trials);
+    let summary = Summary::of(trials, results).within(search, trials, results);
     if let Some(best) = &summary.best_configuration {
         log(&format!("{command}: best configuration {}", best.text()));
+    }
+    if let Some(best) = &summary.confirmed {
+        log(&format!("{command}: confirmed with fresh seeds {}, trial {}", best.text(), best.trial));
     }
     kernels_warning(&summary.kernels).iter().for_each(|warning| warn(warning));
     log(&format!(

@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => running.iter().filter_map(|process| process.seconds_left).reduce(f64::max),
     };
     let report = Report {
-        summary: Summary::of(&trials, &results).within(&search, &trials),
+        summary: Summary::of(&trials, &results).within(&search, &trials, &results),
         interrupted: trials.iter().filter(is_interrupted).count(),
         running,
         seconds_left,
@@ -157,5 +157,14 @@ fn for_people(report: &Report) -> String {
         lines.push(("left", format!("about {time}{whose}")));
     }
     lines.push(("best", best));
+    if summary.confirming > 0 {
+        lines.push(("confirming", format!("{} trials with fresh seeds are missing", summary.confirming)));
+    }
+    if let Some(confirmed) = &summary.confirmed {
+        lines.push(("confirmed", format!("{} validation accuracy, trial {}", confirmed.text(), confirmed.trial)));
+    }
+    if summary.not_run > 0 {
+        lines.push(("not run", format!("{}, beyond the budget", summary.not_run)));
+    }
     lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
 }

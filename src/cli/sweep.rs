@@ -165,7 +165,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let session = Session::look(site, &resolved, options, &display)?;
         let job = session.plan();
         display.log_plan(&job, session.trials().len());
-        return dry_run::run(&data, session.trials(), &job);
+        return dry_run::run(&data, session.search(), session.trials(), &job);
     }
 
     let mut session = Session::open(site, &resolved, options, &display)?;
@@ -184,7 +184,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if session.waits_for() > 0 {
         let missing = session.waits_for();
         log(&format!(
-            "sweep: {missing} results of other shards are missing before the cut can be made; run this command again when they are there"
+            "sweep: {missing} results of other shards are missing before this one can go on; run this command again when they are there"
         ));
     }
     let search = session.search().clone();

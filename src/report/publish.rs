@@ -10,7 +10,7 @@ use super::statistics::{self, Best};
 use crate::error::Result;
 use crate::sweep::best;
 use crate::sweep::journal::Results;
-use crate::sweep::layout::{GROUPS, LEADERBOARD};
+use crate::sweep::layout::{CONFIRMED, GROUPS, LEADERBOARD};
 use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::train::Status;
@@ -41,6 +41,11 @@ pub struct Summary {
     pub not_run: usize,
     /// The best configuration, a mean over its seeds, with what that is worth: `best_val_accuracy` is a maximum over many trials.
     pub best_configuration: Option<Best>,
+    /// Trials with fresh seeds that confirmation still wants.
+    pub confirming: usize,
+    /// The configuration that confirmation chose, on seeds that the search had not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Best>,
     /// The BLAS kernels that computed the results, and how many trials each.
     pub kernels: BTreeMap<String, usize>,
 }
@@ -61,14 +66,25 @@ impl Summary {
             best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
             best_trial: best.map(|record| record.trial.clone()),
             not_run: 0,
+            confirming: 0,
+            confirmed: None,
             best_configuration: Best::of(&statistics::rank(trials, results)),
             kernels: results.kernels(trials),
         }
     }
 
-    /// Counts those that are beyond the budget of the search as not run, not as missing.
+    /// Counts those that are beyond the budget of the search as not run, not as missing, and adds what confirmation found: then the best
+    /// trial is one of the configuration that it chose.
     #[must_use]
-    pub fn within(mut self, search: &Search, trials: &[Trial]) -> Self {
+    pub fn within(mut self, search: &Search, trials: &[Trial], results: &Results) -> Self {
+        let confirming = search.confirmation(trials, results);
+        self.confirming = confirming.iter().filter(|trial| !results.records.contains_key(&trial.id)).count();
+        if !confirming.is_empty() && self.confirming == 0 {
+            self.confirmed = Best::of(&statistics::rank(&confirming, results));
+            let best = results.best(search.rivals(trials, results)).map(|(_, record)| record);
+            self.best_val_accuracy = best.and_then(|record| record.outcome.val_accuracy);
+            self.best_trial = best.map(|record| record.trial.clone());
+        }
         self.not_run = trials.len() - search.allowed(trials);
         self.missing -= self.not_run.min(self.missing);
         self
@@ -104,7 +120,11 @@ pub fn publish(directory: &Path, search: &Search, trials: &[Trial], results: &mu
         search.settle(trials, results);
         leaderboard::write_csv(&directory.join(LEADERBOARD), &leaderboard::rank(trials, results))?;
         leaderboard::write_groups(&directory.join(GROUPS), &statistics::rank(trials, results))?;
-        best_is_here = best::merge(directory, trials, results)?;
+        let confirming = search.confirmation(trials, results);
+        if !confirming.is_empty() {
+            leaderboard::write_groups(&directory.join(CONFIRMED), &statistics::rank(&confirming, results))?;
+        }
+        best_is_here = best::merge(directory, search.rivals(trials, results), results)?;
         if !results.refresh(directory)? {
             break;
         }

@@ -1,6 +1,6 @@
 //! The protocol of a sweep: whose the directory is, who trains it, what is recorded, what is trained next. It prints nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::best;
 use super::directory::{self, Claim, Standing};
 use super::events::{Counting, Events};
-use super::job::Job;
+use super::job::{Job, Leg};
 use super::journal::{self, Results};
 use super::layout::{CHECKPOINTS, RUNGS};
 use super::lock::{self, Advance, Lock};
@@ -45,6 +45,8 @@ pub struct Session<'a> {
     trials: Vec<Trial>,
     results: Results,
     checkpoints: Checkpoints,
+    /// The finalists with fresh seeds, once the search is over.
+    confirming: Vec<Trial>,
     /// Results of other shards that this one waits for.
     waits_for: usize,
     /// None where it only looks.
@@ -117,7 +119,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let results = Results::read(site.directory)?;
         let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
-        Ok(Self { site, options, events, search, trials, results, checkpoints, waits_for: 0, lock })
+        Ok(Self { site, options, events, search, trials, results, checkpoints, confirming: vec![], waits_for: 0, lock })
     }
 
     /// The trials of the whole sweep, in the order by which equals are ranked.
@@ -138,7 +140,10 @@ impl<'a> Session<'a> {
             Due::Train(missing) => missing,
             Due::Wait { .. } | Due::Done => vec![],
         };
-        let rivals = if is_last { mine.clone() } else { vec![] };
+        let rivals = match is_last {
+            true => rivals_among(&self.search.rivals(&self.trials, &self.results), &mine),
+            false => vec![],
+        };
         let found = (&self.results, &self.checkpoints);
         Job::new(self.site, mine, missing, rivals, found, self.options.workers)
     }
@@ -179,7 +184,10 @@ impl<'a> Session<'a> {
     fn remove_states(&self) -> Result<()> {
         let over = self.search.over(&self.trials, &self.results);
         let checkpoints = Checkpoints::find(&self.site.directory.join(CHECKPOINTS))?;
-        checkpoints.remove_recorded(&|trial| over.contains(trial));
+        let is_recorded = |trial: &str| {
+            self.results.records.get(trial).is_some_and(|record| record.outcome.status != Status::Stopped)
+        };
+        checkpoints.remove_recorded(&|trial| over.contains(trial) || is_recorded(trial));
         Ok(())
     }
 
@@ -224,6 +232,7 @@ impl<'a> Session<'a> {
             let Turn { mine, due, is_last, decisions } =
                 turn(&self.search, self.site, &self.trials, &self.results, &retried);
             self.write(&decisions)?;
+            let mut confirms = false;
             self.waits_for = 0;
             let missing = match due {
                 Due::Train(missing) => missing,
@@ -231,8 +240,28 @@ impl<'a> Session<'a> {
                     self.waits_for = missing;
                     return Ok(trained);
                 }
-                Due::Done if trained > 0 => return Ok(trained),
-                Due::Done => vec![], // the best model may be missing all the same
+                Due::Done => {
+                    self.confirming = self.search.confirmation(&self.trials, &self.results);
+                    let is_done = |trial: &Trial| {
+                        let record = self.results.records.get(&trial.id);
+                        record.is_some_and(|record| !retried.contains(&record.outcome.status))
+                    };
+                    let fresh = self.site.shard.of(&self.confirming, self.site.data.inputs());
+                    let legs: Vec<Leg<'_>> =
+                        fresh.iter().filter(|trial| !is_done(trial)).map(|trial| Leg::whole(trial)).collect();
+                    self.waits_for = self.search.before_confirmation(&self.trials, &self.results)
+                        + self.confirming.iter().filter(|trial| !is_done(trial)).count()
+                        - legs.len();
+                    if !legs.is_empty() {
+                        self.events.log(&format!("confirming finalists: {} trials with fresh seeds", legs.len()));
+                        confirms = true;
+                        legs
+                    } else if trained > 0 && self.confirming.is_empty() {
+                        return Ok(trained);
+                    } else {
+                        vec![] // the best model may be missing all the same
+                    }
+                }
             };
             if !decisions.is_empty() {
                 self.remove_states()?;
@@ -242,7 +271,11 @@ impl<'a> Session<'a> {
                 self.checkpoints = Checkpoints::find_whole(&self.site.directory.join(CHECKPOINTS))?;
             }
             let (site, workers) = (self.site, self.options.workers);
-            let rivals = if is_last { mine.clone() } else { vec![] };
+            let rivals = match is_last && !confirms {
+                true => rivals_among(&self.search.rivals(&self.trials, &self.results), &mine),
+                false => vec![],
+            };
+            let mine = if confirms { missing.iter().map(|leg| leg.trial).collect() } else { mine };
             let job = Job::new(site, mine, missing, rivals, (&self.results, &self.checkpoints), workers);
             self.events.planned(&job, &self.trials, &self.results)?;
             let wanted: Vec<(&Trial, usize)> = job.legs.iter().map(|leg| (leg.trial, leg.until)).collect();
@@ -303,6 +336,12 @@ fn turn<'a>(search: &Search, site: Site<'_>, trials: &'a [Trial], results: &Resu
         outcome => outcome.is_some_and(|outcome| !retried.contains(&outcome.status)),
     };
     search.turn(trials, (site.shard, site.data.inputs()), &outcome, &is_done)
+}
+
+/// Those of the rivals that a shard has.
+fn rivals_among<'a>(rivals: &[&'a Trial], mine: &[&'a Trial]) -> Vec<&'a Trial> {
+    let ids: HashSet<&str> = rivals.iter().map(|trial| trial.id.as_str()).collect();
+    mine.iter().copied().filter(|trial| ids.contains(trial.id.as_str())).collect()
 }
 
 /// A file of `rungs/`.

@@ -13,6 +13,7 @@ use super::stop;
 use crate::error::{Error, Result};
 use crate::sweep::groups::Groups;
 use crate::sweep::journal::Record;
+use crate::sweep::plan::Stretch;
 use crate::sweep::space::{Cuts, Halving, Trial};
 use crate::train::{Outcome, Status};
 
@@ -168,6 +169,30 @@ impl Ladder {
         iterations
     }
 
+    /// What is trained from the beginning to the end, stage after stage, if every cut keeps the configurations that cost least, and if it
+    /// keeps those that cost most: the bounds of any prediction.
+    pub fn stages_of_extremes<'a>(&self, trials: &'a [Trial], inputs: usize) -> [Vec<Vec<Stretch<'a>>>; 2] {
+        let groups = Groups::of(trials);
+        let whole = |position: usize| Stretch::whole(&trials[position].hyperparameters).cost(inputs);
+        let cost = |group: usize| groups.members[group].iter().map(|&position| whole(position)).sum::<f64>();
+        let mut cheapest: Vec<(f64, usize)> = (0..groups.len()).map(|group| (cost(group), group)).collect();
+        cheapest.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let costliest: Vec<(f64, usize)> = cheapest.iter().rev().copied().collect();
+        [cheapest, costliest].map(|order| {
+            let stage = |cut: usize| {
+                let reach = cut.checked_sub(1).map_or(groups.len(), |before| self.keeps(before, groups.len()));
+                let positions = order[..reach].iter().flat_map(|(_, group)| groups.members[*group].iter().copied());
+                let stretch = |position: usize| Stretch {
+                    hyperparameters: &trials[position].hyperparameters,
+                    from: cut.checked_sub(1).map_or(0, |before| self.until(before, &trials[position])),
+                    to: self.until(cut, &trials[position]),
+                };
+                positions.map(stretch).collect::<Vec<_>>()
+            };
+            (0..=self.cuts()).map(stage).collect()
+        })
+    }
+
     /// What follows from what is recorded of `trials`. Where configurations reach `target` at a cut, only they go on.
     pub fn judge<'b>(
         &self,
@@ -273,4 +298,129 @@ fn mean(values: &[Value]) -> Option<[f64; 2]> {
         sums[1] += loss.unwrap_or(f64::INFINITY);
     }
     Some(sums.map(|sum| sum / values.len() as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::model::Hyperparameters;
+    use crate::train::EpochPoint;
+
+    /// Six configurations of two seeds, 10 iterations an epoch, 100 iterations; cuts after 11 and 41, keeping three and one.
+    fn trials() -> Vec<Trial> {
+        let trial = |(hidden, seed)| {
+            let h = Hyperparameters { hidden, seed, iterations: 100, batch_size: 10, ..Hyperparameters::default() };
+            Trial::new(h.check(100).unwrap(), "data")
+        };
+        (1..7).flat_map(|hidden| [(hidden, 0), (hidden, 1)]).map(trial).collect()
+    }
+
+    fn ladder(trials: &[Trial], finalists: usize) -> Ladder {
+        let cuts = Cuts::Listed(vec![[0.105, 0.5], [0.41, 0.1]]);
+        Ladder::new(&Halving { cuts, finalists, place: "s.toml:1: `cuts`".to_owned() }, trials, 100).unwrap()
+    }
+
+    fn point(updates: usize, val_accuracy: f64, val_loss: Option<f64>) -> EpochPoint {
+        let iteration = updates - 1;
+        EpochPoint { epoch: 0, iteration, loss: 1.0, learning_rate: 1.0, train_accuracy: 0.5, val_accuracy, val_loss }
+    }
+
+    type Outcomes = HashMap<String, Outcome>;
+
+    /// Every trial stopped at the first cut, with the accuracy that `of` gives to its position, and one loss.
+    fn stopped(trials: &[Trial], of: impl Fn(usize) -> (f64, f64)) -> Outcomes {
+        let outcome = |(position, trial): (usize, &Trial)| {
+            let (accuracy, loss) = of(position);
+            (trial.id.clone(), Outcome::stopped(11, None, &[point(11, accuracy, Some(loss))]).unwrap())
+        };
+        trials.iter().enumerate().map(outcome).collect()
+    }
+
+    fn judge(ladder: &Ladder, trials: &[Trial], outcomes: &Outcomes) -> Judged {
+        ladder.judge(trials, None, &|trial| outcomes.get(&trial.id))
+    }
+
+    #[test]
+    fn a_cut_lies_at_the_first_point_of_the_curve_from_its_share_on() {
+        let trials = trials();
+        let ladder = ladder(&trials, 1);
+        assert_eq!([0, 1, 2].map(|cut| ladder.until(cut, &trials[0])), [11, 41, 100]);
+        assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 6)), [3, 1]);
+        assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 81)), [41, 9], "rounded up");
+    }
+
+    #[test]
+    fn a_cut_is_made_when_every_trial_has_reached_it_and_seeds_stand_or_fall_together() {
+        let trials = trials();
+        let ladder = ladder(&trials, 1);
+        // The second seed of the first configuration is the worst of all, its first the best.
+        let of = |position: usize| (if position == 1 { 0.0 } else { 0.9 - 0.05 * position as f64 }, 1.0);
+        let mut outcomes = stopped(&trials, of);
+        let judged = judge(&ladder, &trials, &outcomes);
+        assert_eq!(judged.stage, Stage { alive: vec![2, 3, 4, 5, 6, 7], cut: 1 }, "by the mean of the seeds");
+        assert_eq!(judged.dropped[..2], [Some(1), Some(1)]);
+        assert_eq!(judged.decisions[0].configurations, [6, 3]);
+        outcomes.remove(&trials[11].id);
+        let judged = judge(&ladder, &trials, &outcomes);
+        assert_eq!((judged.stage.cut, judged.stage.alive.len(), judged.decisions.len()), (0, 12, 0));
+    }
+
+    #[test]
+    fn equal_accuracies_are_ranked_by_loss_and_then_by_the_order_of_the_sweep() {
+        let trials = trials();
+        let ladder = ladder(&trials, 1);
+        let alive = |of: fn(usize) -> f64| judge(&ladder, &trials, &stopped(&trials, |at| (0.5, of(at)))).stage.alive;
+        assert_eq!(alive(|_| 1.0), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(alive(|position| -(position as f64)), [6, 7, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn a_diverged_configuration_is_never_kept_and_a_failed_trial_blocks_the_cut() {
+        let trials = trials();
+        let ladder = ladder(&trials, 6);
+        let mut outcomes = stopped(&trials, |_| (0.5, 1.0));
+        outcomes.insert(trials[3].id.clone(), Outcome::diverged(4, Default::default()));
+        let judged = judge(&ladder, &trials, &outcomes);
+        assert_eq!(judged.stage.alive, [0, 1, 4, 5, 6, 7, 8, 9, 10, 11], "though six are to be kept");
+        outcomes.insert(trials[5].id.clone(), Outcome::failed());
+        assert_eq!(judge(&ladder, &trials, &outcomes).decisions.len(), 0);
+    }
+
+    #[test]
+    fn a_trial_that_diverged_behind_the_cut_is_judged_by_what_it_was_there() {
+        let trials = trials();
+        let ladder = ladder(&trials, 1);
+        let mut outcomes = stopped(&trials, |position| (position as f64 / 100.0, 1.0));
+        let so_far = crate::train::SoFar { curve: vec![point(11, 0.9, Some(1.0))], ..Default::default() };
+        outcomes.insert(trials[0].id.clone(), Outcome::diverged(50, so_far.clone()));
+        outcomes.insert(trials[1].id.clone(), Outcome::diverged(50, so_far));
+        let judged = judge(&ladder, &trials, &outcomes);
+        assert!(judged.stage.alive.starts_with(&[0, 1]) && judged.dropped[0].is_none());
+    }
+
+    #[test]
+    fn never_fewer_than_the_finalists_are_kept() {
+        let trials = trials();
+        let outcomes = stopped(&trials, |_| (0.5, 1.0));
+        assert_eq!(judge(&ladder(&trials, 5), &trials, &outcomes).stage.alive.len(), 10);
+    }
+
+    #[test]
+    fn those_that_reach_the_target_are_all_that_goes_on() {
+        let trials = trials();
+        let outcomes = stopped(&trials, |position| (0.1 * (position / 2) as f64, 1.0));
+        let judged = ladder(&trials, 3).judge(&trials, Some(0.5), &|trial| outcomes.get(&trial.id));
+        assert_eq!(judged.stage.alive, [10, 11]);
+    }
+
+    #[test]
+    fn eta_is_short_for_cuts() {
+        let trials = trials();
+        let cuts = Cuts::Geometric { eta: 3.0, min_iterations: 11 };
+        let ladder = Ladder::new(&Halving { cuts, finalists: 1, place: String::new() }, &trials, 100).unwrap();
+        assert_eq!((0..ladder.cuts()).map(|cut| ladder.until(cut, &trials[0])).collect::<Vec<_>>(), [11, 41]);
+        assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 81)), [27, 9]);
+    }
 }

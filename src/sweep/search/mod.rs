@@ -3,13 +3,17 @@
 
 pub mod ladder;
 
+use std::collections::HashSet;
+
 use self::ladder::{Ladder, Stage};
+use super::groups::Groups;
 use super::job::Leg;
 use super::journal::{Record, Results};
 use super::plan::Stretch;
 use super::shard::Shard;
-use super::space::{Budget, Resolved, Trial};
+use super::space::{Budget, Confirm, Resolved, Trial};
 use crate::error::Result;
+use crate::model::Hyperparameters;
 use crate::train::{Outcome, Status};
 
 pub use self::ladder::{Decision, Judged};
@@ -20,6 +24,9 @@ pub struct Search {
     /// Where trials are dropped, if they are.
     ladder: Option<Ladder>,
     budget: Budget,
+    confirm: Option<Confirm>,
+    train_rows: usize,
+    fingerprint: String,
 }
 
 /// What is due.
@@ -57,7 +64,13 @@ impl Search {
     pub fn new(space: &Resolved, trials: &[Trial]) -> Result<Self> {
         let rules = space.rules();
         let ladder = rules.halving.as_ref().map(|halving| Ladder::new(halving, trials, space.train_rows()));
-        Ok(Self { ladder: ladder.transpose()?, budget: rules.budget })
+        Ok(Self {
+            ladder: ladder.transpose()?,
+            budget: rules.budget,
+            confirm: rules.confirm,
+            train_rows: space.train_rows(),
+            fingerprint: space.fingerprint().to_owned(),
+        })
     }
 
     /// Where trials are dropped, if they are.
@@ -152,8 +165,77 @@ impl Search {
         }
     }
 
+    /// Trials of which something is still to be trained before finalists are confirmed; none where nothing is confirmed.
+    pub fn before_confirmation(&self, trials: &[Trial], results: &Results) -> usize {
+        if self.confirm.is_none() {
+            return 0;
+        }
+        let over = self.over(trials, results);
+        trials[..self.allowed(trials)].iter().filter(|trial| !over.contains(trial.id.as_str())).count()
+    }
+
+    /// The best configurations once more, with the smallest seeds that no trial of the search has: they are drawn from what the search has
+    /// not seen. None until the search is over, or where nothing is confirmed.
+    pub fn confirmation(&self, trials: &[Trial], results: &Results) -> Vec<Trial> {
+        let Some(confirm) = self.confirm.filter(|_| self.before_confirmation(trials, results) == 0) else {
+            return vec![];
+        };
+        let used: HashSet<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
+        let seeds: Vec<u64> = (0..).filter(|seed| !used.contains(seed)).take(confirm.seeds).collect();
+        let finalists = self.ranked(trials, results).into_iter().take(confirm.finalists);
+        let with_seed = |trial: &Trial, seed| Hyperparameters { seed, ..(*trial.hyperparameters).clone() };
+        let trial = |(members, seed): (&Vec<usize>, u64)| {
+            // Only the seed is another one, so it is in its range.
+            let checked = with_seed(&trials[members[0]], seed).check(self.train_rows).ok()?;
+            Some(Trial::new(checked, &self.fingerprint))
+        };
+        let pairs: Vec<(Vec<usize>, u64)> = finalists
+            .flat_map(|members| seeds.iter().map(move |&seed| (members.clone(), seed)).collect::<Vec<_>>())
+            .collect();
+        pairs.iter().filter_map(|(members, seed)| trial((members, *seed))).collect()
+    }
+
+    /// Complete configurations that no cut dropped, best first, as positions of their trials.
+    fn ranked(&self, trials: &[Trial], results: &Results) -> Vec<Vec<usize>> {
+        let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+        let allowed = self.allowed(trials);
+        let dropped = match &self.ladder {
+            Some(ladder) => ladder.judge(&trials[..allowed], self.budget.target_val_accuracy, &outcome).dropped,
+            None => vec![None; allowed],
+        };
+        let value = |&position: &usize| {
+            let outcome = outcome(&trials[position]).filter(|_| dropped[position].is_none())?;
+            let accuracy = outcome.val_accuracy.filter(|_| outcome.status == Status::Complete)?;
+            Some([accuracy, outcome.val_loss.unwrap_or(f64::INFINITY)])
+        };
+        let mean = |members: Vec<usize>| {
+            let values = members.iter().map(value).collect::<Option<Vec<[f64; 2]>>>()?;
+            let of = |at: usize| values.iter().map(|value| value[at]).sum::<f64>() / values.len() as f64;
+            Some((members, [of(0), of(1)]))
+        };
+        let groups = Groups::of(&trials[..allowed]).members;
+        let mut ranked: Vec<(Vec<usize>, [f64; 2])> = groups.into_iter().filter_map(mean).collect();
+        ranked.sort_by(|(_, a), (_, b)| b[0].total_cmp(&a[0]).then(a[1].total_cmp(&b[1])));
+        ranked.into_iter().map(|(members, _)| members).collect()
+    }
+
+    /// The trials among which the best model is: all, or once finalists are confirmed, those of the configuration that confirmation chose.
+    pub fn rivals<'a>(&self, trials: &'a [Trial], results: &Results) -> Vec<&'a Trial> {
+        let confirming = self.confirmation(trials, results);
+        let all = || trials.iter().collect();
+        if confirming.is_empty() || confirming.iter().any(|trial| !results.records.contains_key(&trial.id)) {
+            return all();
+        }
+        let confirmed = Self { confirm: None, ladder: None, budget: Budget::default(), ..self.clone() };
+        let Some(chosen) = confirmed.ranked(&confirming, results).into_iter().next() else { return all() };
+        let both: Vec<&Trial> = trials.iter().chain([&confirming[chosen[0]]]).collect();
+        let groups = Groups::of(both.iter().copied());
+        let members = groups.of_trial.last().map_or(vec![], |&group| groups.members[group].clone());
+        members.into_iter().filter(|&position| position < trials.len()).map(|position| &trials[position]).collect()
+    }
+
     /// Whether nothing more is to be trained of a trial, given what is recorded.
-    pub fn over<'a>(&self, trials: &'a [Trial], results: &Results) -> std::collections::HashSet<&'a str> {
+    pub fn over<'a>(&self, trials: &'a [Trial], results: &Results) -> HashSet<&'a str> {
         let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
         let dropped = match &self.ladder {
             Some(ladder) => {
@@ -184,7 +266,6 @@ fn stop(record: &mut Record, iterations: usize, rung: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Hyperparameters;
 
     #[test]
     fn of_a_grid_everything_is_due_that_the_shard_has_and_nobody_recorded() {
@@ -214,7 +295,7 @@ mod tests {
             Trial::new(h.check(1000).unwrap(), "data")
         };
         let trials: Vec<Trial> = (0..9).map(trial).collect();
-        let allowed = |budget| Search { ladder: None, budget }.allowed(&trials);
+        let allowed = |budget| Search { budget, ..Search::default() }.allowed(&trials);
         assert_eq!(allowed(Budget::default()), 9);
         assert_eq!(allowed(Budget { max_trials: Some(4), ..Budget::default() }), 4);
         assert_eq!(allowed(Budget { max_trial_iterations: Some(599), ..Budget::default() }), 5);

@@ -23,7 +23,7 @@ impl Resolved {
         let grid = common.grid.iter().map(|axis| line((&axis.key(), axis.text())));
         let tables = [data.collect::<String>(), fixed.collect(), grid.collect()];
         let mut text = format!("[data]\n{}\n[fixed]\n{}\n[grid]\n{}", tables[0], tables[1], tables[2]);
-        let random = of_random(common);
+        let random = of_random(common, true);
         if !random.is_empty() {
             text += &format!(
                 "\n[random]\n{}",
@@ -129,7 +129,8 @@ impl Resolved {
         texts.extend(fixed);
         texts.sort();
         texts.extend(self.space.common.grid.iter().map(|axis| (axis.key(), axis.text())));
-        texts.extend(of_random(&self.space.common).into_iter().map(|(key, text)| (format!("random.{key}"), text)));
+        texts
+            .extend(of_random(&self.space.common, true).into_iter().map(|(key, text)| (format!("random.{key}"), text)));
         for block in &self.space.blocks {
             texts.push((format!("space {:?}", block.name), "there".to_owned()));
             texts
@@ -146,19 +147,18 @@ impl Resolved {
     }
 }
 
-/// The keys of `[random]`, with everything spelled out.
-fn of_random(block: &Block) -> Vec<(String, String)> {
+/// The keys of `[random]`; outside of all spaces with every default spelled out.
+fn of_random(block: &Block, with_defaults: bool) -> Vec<(String, String)> {
     let random = &block.random;
-    let Some((samples, _)) = &random.samples else {
-        return random.axes.iter().map(|axis| (axis.name.to_owned(), axis.text())).collect();
-    };
-    let mut texts = vec![
-        ("samples".to_owned(), samples.to_string()),
-        ("sampler".to_owned(), format!("\"{}\"", random.sampler.unwrap_or_default().name())),
-        ("sampler_seed".to_owned(), random.seed.unwrap_or_default().to_string()),
+    let is_spelled_out = with_defaults && random.samples.is_some();
+    let sampler = random.sampler.or(is_spelled_out.then(Default::default));
+    let settings = [
+        ("samples", random.samples.as_ref().map(|(samples, _)| samples.to_string())),
+        ("sampler", sampler.map(|sampler| format!("\"{}\"", sampler.name()))),
+        ("sampler_seed", random.seed.or(is_spelled_out.then_some(0)).map(|seed| seed.to_string())),
     ];
-    texts.extend(random.axes.iter().map(|axis| (axis.name.to_owned(), axis.text())));
-    texts
+    let settings = settings.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
+    settings.chain(random.axes.iter().map(|axis| (axis.name.to_owned(), axis.text()))).collect()
 }
 
 /// The keys of a `[[space]]`.
@@ -166,7 +166,7 @@ fn of_block(block: &Block) -> Vec<(String, String)> {
     let key_of = |table: &str, key: &str| format!("{table}.{key}");
     let fixed = block.fixed.iter().map(|axis| (key_of("fixed", &axis.key()), texts(&axis.values()).join(", ")));
     let grid = block.grid.iter().map(|axis| (key_of("grid", &axis.key()), axis.text()));
-    let random = of_random(block).into_iter().map(|(key, text)| (key_of("random", &key), text));
+    let random = of_random(block, false).into_iter().map(|(key, text)| (key_of("random", &key), text));
     fixed.chain(grid).chain(random).collect()
 }
 
