@@ -35,6 +35,7 @@ fn record(number: usize) -> Record {
         train_accuracy: Some(0.27),
         iterations_done: 1000,
         diverged_at: None,
+        out_of_patience: false,
         rung: None,
         curve: (0..5).map(point).collect(),
         val_right: None,

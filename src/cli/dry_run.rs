@@ -23,6 +23,8 @@ use crate::sweep::space::Trial;
 #[derive(Debug, Serialize)]
 struct DryRun {
     trials: usize,
+    /// Of all shards.
+    trials_of_sweep: usize,
     configurations: usize,
     missing: usize,
     cohorts: usize,
@@ -39,6 +41,8 @@ struct DryRun {
     predicted_seconds_range: Option<[f64; 2]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cuts: Vec<Cut>,
+    /// Whether finalists are trained once more behind that.
+    confirms: bool,
 }
 
 /// A cut, as it is planned.
@@ -81,6 +85,7 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
     });
     let report = DryRun {
         trials: job.trials.len(),
+        trials_of_sweep: trials.len(),
         configurations,
         missing: job.missing.len(),
         cohorts: job.cohorts.len(),
@@ -94,6 +99,7 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
         predicted_seconds_range: range,
         cuts,
+        confirms: search.confirms(),
     };
     let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
     log(&format!(

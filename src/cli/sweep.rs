@@ -1,8 +1,10 @@
 //! `mlpgrid sweep`: every trial of a sweep file, or of one shard of it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -169,6 +171,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
 
     let mut session = Session::open(site, &resolved, options, &display)?;
+    resolved.rules().budget.max_hours.into_iter().for_each(|hours| end_after(hours, &stop));
     let started = Instant::now();
     let trained = session.run();
     let train_seconds = started.elapsed().as_secs_f64();
@@ -201,6 +204,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         gflops: rate(work / 1e9),
     })?;
     Ok(code)
+}
+
+/// Asks the sweep to stop after so many hours, as a signal does.
+fn end_after(hours: f64, stop: &Arc<AtomicBool>) {
+    let (stop, time) = (Arc::clone(stop), Duration::try_from_secs_f64(hours * 3600.0).unwrap_or(Duration::MAX));
+    // The thread ends with the process, which does not wait for it.
+    drop(thread::Builder::new().name("budget".to_owned()).spawn(move || {
+        thread::sleep(time);
+        log(&format!("sweep: the budget of {hours} hours is used up"));
+        stop.store(true, Ordering::Relaxed);
+    }));
 }
 
 /// Prints every trial of a shard as a line of JSON: its identity and its hyperparameters.

@@ -91,6 +91,9 @@ pub struct Outcome {
     pub iterations_done: usize,
     /// The iteration whose loss was not finite.
     pub diverged_at: Option<usize>,
+    /// Whether it ended before its last iteration because its validation accuracy was no longer getting better.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub out_of_patience: bool,
     /// The cut at which the trial was dropped, from 1. Records do not have it: it follows from the sweep file and the records of all.
     #[serde(skip)]
     pub rung: Option<usize>,
@@ -115,6 +118,7 @@ impl Outcome {
             train_accuracy: None,
             iterations_done: at,
             diverged_at: Some(at),
+            out_of_patience: false,
             rung: None,
             curve: so_far.curve,
             val_right: None,
@@ -133,6 +137,7 @@ impl Outcome {
             train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
             iterations_done: iterations,
             diverged_at: None,
+            out_of_patience: false,
             rung: None,
             curve: so_far.curve,
             val_right: None,
@@ -169,6 +174,7 @@ impl Outcome {
             train_accuracy: None,
             iterations_done: 0,
             diverged_at: None,
+            out_of_patience: false,
             rung: None,
             curve: Vec::new(),
             val_right: None,

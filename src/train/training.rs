@@ -224,10 +224,10 @@ impl<'a, W: Wide> Training<'a, W> {
             self.begin_epoch(observer);
         }
         self.iteration += 1;
-        if self.running.iter().any(|run| self.iteration == run.task.until && run.is_cut()) {
+        if self.running.iter().any(|run| run.is_at_cut(self.iteration)) {
             self.end_stopped(observer);
         }
-        if self.running.iter().any(|run| self.iteration == run.task.until) {
+        if self.running.iter().any(|run| run.ends(self.iteration)) {
             self.end_complete(observer);
         }
     }
@@ -262,7 +262,7 @@ impl<'a, W: Wide> Training<'a, W> {
         let tallies = self.evaluation.tallies(&self.lockstep.cohort, Weights::Averaged, &source);
         for (run, tally) in self.running.iter_mut().zip(tallies) {
             (run.val_accuracy, run.val_loss) = (tally.accuracy(), tally.loss());
-            if self.iteration == run.task.until {
+            if run.ends(self.iteration) {
                 run.val_right = Some(tally.right());
             }
         }
@@ -271,8 +271,7 @@ impl<'a, W: Wide> Training<'a, W> {
     /// Takes out those that are at a cut: it lies where an epoch began, so everything has been measured.
     fn end_stopped(&mut self, observer: &mut dyn Observer) {
         let iteration = self.iteration;
-        let (left, states) =
-            self.leave(|run| run.task.until == iteration && run.is_cut(), |cohort, member| cohort.state(member));
+        let (left, states) = self.leave(|run| run.is_at_cut(iteration), |cohort, member| cohort.state(member));
         let end = |(run, parts): (Running<'_>, Parts)| {
             let outcome = Outcome::stopped(iteration, run.so_far.first_loss, &run.so_far.curve);
             let train_seconds = run.so_far.seconds;
@@ -296,7 +295,7 @@ impl<'a, W: Wide> Training<'a, W> {
             self.running.iter_mut().zip(tallies).for_each(|(run, tally)| run.raw_val_accuracy = Some(tally.accuracy()));
         }
         let iterations = self.iteration;
-        let (left, networks) = self.leave(|run| run.task.until == iterations, network_of);
+        let (left, networks) = self.leave(|run| run.ends(iterations), network_of);
         let end = |(run, network): (Running<'_>, Parts)| Ended {
             trial: run.trial,
             train_seconds: run.so_far.seconds,
@@ -304,6 +303,7 @@ impl<'a, W: Wide> Training<'a, W> {
                 raw_val_accuracy: run.raw_val_accuracy,
                 val_loss: run.val_loss,
                 val_right: run.val_right,
+                out_of_patience: iterations < run.task.hyperparameters.iterations,
                 ..Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far)
             },
             network: Some(network),
@@ -331,9 +331,27 @@ impl<'a, W: Wide> Training<'a, W> {
 }
 
 impl Running<'_> {
-    /// Whether it ends before its own last iteration.
-    fn is_cut(&self) -> bool {
-        self.task.until < self.task.hyperparameters.iterations
+    /// Whether it stops after so many iterations, which are not all of its own.
+    fn is_at_cut(&self, iterations: usize) -> bool {
+        let is_cut = self.task.until < self.task.hyperparameters.iterations;
+        is_cut && iterations == self.task.until && !self.is_out_of_patience(iterations)
+    }
+
+    /// Whether it has come to its end after so many iterations.
+    fn ends(&self, iterations: usize) -> bool {
+        iterations == self.task.until || self.is_out_of_patience(iterations)
+    }
+
+    /// Whether its last point is of this iteration, and so many epochs have passed since its best one.
+    fn is_out_of_patience(&self, iterations: usize) -> bool {
+        let (patience, curve) = (self.task.hyperparameters.patience, &self.so_far.curve);
+        if patience == 0 || curve.last().is_none_or(|point| point.iteration + 1 != iterations) {
+            return false;
+        }
+        let best = curve.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (at, point)| {
+            if point.val_accuracy > best.1 { (at, point.val_accuracy) } else { best }
+        });
+        curve.len() - 1 - best.0 >= patience
     }
 
     /// Whether its loss is no longer a finite number. Judged by what the trial's own iterations take: the loss without penalty, and the

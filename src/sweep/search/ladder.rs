@@ -97,7 +97,16 @@ impl Ladder {
                 at.take_while(|[at, _]| *at < 0.999_999).collect()
             }
         };
-        let ladder = Self { shares, finalists: halving.finalists, train_rows };
+        let mut ladder = Self { shares, finalists: halving.finalists, train_rows };
+        if matches!(halving.cuts, Cuts::Geometric { .. }) {
+            // A last cut that rounds to the end is none.
+            let is_late = |ladder: &Self, trial: &Trial| {
+                ladder.until(ladder.cuts().saturating_sub(1), trial) >= trial.hyperparameters.iterations
+            };
+            while !ladder.shares.is_empty() && trials.iter().any(|trial| is_late(&ladder, trial)) {
+                ladder.shares.pop();
+            }
+        }
         let remedy = "move the cuts, or train for more iterations";
         if ladder.shares.is_empty() {
             let expected = "a cut before the end of the longest trial";

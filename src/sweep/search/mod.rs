@@ -78,6 +78,11 @@ impl Search {
         self.ladder.as_ref()
     }
 
+    /// Whether finalists are trained once more.
+    pub fn confirms(&self) -> bool {
+        self.confirm.is_some()
+    }
+
     /// How many trials the budget allows: the first ones, in the order of the sweep.
     pub fn allowed(&self, trials: &[Trial]) -> usize {
         let most = self.budget.max_trials.unwrap_or(usize::MAX).min(trials.len());

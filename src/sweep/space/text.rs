@@ -45,6 +45,26 @@ impl Resolved {
         text
     }
 
+    /// `[data]` as the text of a sweep file that is yet to be resolved: without the fingerprint.
+    pub fn data_as_toml(&self) -> String {
+        let keys = data::texts(&self.space.data).into_iter().filter(|(key, _)| *key != "fingerprint");
+        let lines = keys.filter_map(|(key, text)| Some(format!("{key} = {}\n", text?)));
+        format!("[data]\n{}", lines.collect::<String>())
+    }
+
+    /// `[halving]` and `[confirm]` as the text of a sweep file.
+    pub fn rules_as_toml(&self) -> String {
+        let (mut text, mut of_table) = (String::new(), "");
+        for (table, key, value) in self.space.rules.texts().into_iter().filter(|(table, ..)| *table != "budget") {
+            if table != of_table {
+                text += &format!("\n[{table}]\n");
+                of_table = table;
+            }
+            text += &format!("{key} = {value}\n");
+        }
+        text
+    }
+
     /// Whether it is one space of a fixed part and a grid of independent axes.
     fn is_plain(&self) -> bool {
         let common = &self.space.common;
