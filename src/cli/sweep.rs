@@ -72,7 +72,8 @@ pub struct Arguments {
     /// Take over from a process on another machine when it has not renewed its lock for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = lock::DEAD_AFTER.as_secs_f64())]
     takeover_after: f64,
-    /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it (repeatable)
+    /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it, { uniform = [0, 1] } draws it; other tables
+    /// by name: data.val=5000, random.samples=60, halving.eta=3 (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

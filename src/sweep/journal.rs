@@ -167,15 +167,16 @@ impl Results {
 
     /// Whether a record counts more than the one of its trial that is there.
     fn counts(&self, record: &Record, file: &Arc<PathBuf>) -> bool {
-        let reached = |record: &Record| match record.outcome.status {
-            Status::Stopped => record.outcome.iterations_done,
-            _ => usize::MAX,
-        };
         let Some(before) = self.records.get(&record.trial) else { return true };
         let is_later = self.file_of.get(&record.trial).is_none_or(|from| from <= file);
-        match reached(record).cmp(&reached(before)) {
-            std::cmp::Ordering::Equal => is_later,
-            order => order.is_gt(),
+        let reached = |record: &Record| match record.outcome.status {
+            Status::Stopped => Some(record.outcome.iterations_done),
+            Status::Complete | Status::Diverged => Some(usize::MAX),
+            Status::Failed => None, // says nothing of how far the trial gets
+        };
+        match (reached(record), reached(before)) {
+            (Some(now), Some(before)) if now != before => now > before,
+            _ => is_later,
         }
     }
 
@@ -416,6 +417,30 @@ mod tests {
             journal.append(&[record]).unwrap();
         }
         assert_eq!(Results::read(directory.path()).unwrap().records["a"].outcome.final_loss, Some(2.0));
+    }
+
+    #[test]
+    fn a_stopped_trial_gives_way_to_one_that_got_further_whichever_file_is_the_later_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = || Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
+        let with = |status, iterations_done| {
+            let outcome = Outcome { status, iterations_done, ..Outcome::failed() };
+            Record { outcome, ..record("a") }
+        };
+        let read = || {
+            let outcome = Results::read(directory.path()).unwrap().records.remove("a").unwrap().outcome;
+            (outcome.status, outcome.iterations_done)
+        };
+        journal().append(&[with(Status::Stopped, 37)]).unwrap();
+        journal().append(&[with(Status::Stopped, 10)]).unwrap();
+        assert_eq!(read(), (Status::Stopped, 37));
+        journal().append(&[with(Status::Failed, 0)]).unwrap();
+        assert_eq!(read(), (Status::Failed, 0));
+        journal().append(&[with(Status::Stopped, 46)]).unwrap();
+        assert_eq!(read(), (Status::Stopped, 46), "tried again");
+        journal().append(&[with(Status::Complete, 60)]).unwrap();
+        journal().append(&[with(Status::Stopped, 46)]).unwrap();
+        assert_eq!(read(), (Status::Complete, 60));
     }
 
     #[test]
