@@ -235,10 +235,10 @@ fn the_best_of_many_is_reported_with_its_interval_and_what_it_is_worth() {
     let place = Place::with_rows(60);
     let run = place.sweep(&spec(&place, "grid.toml", ""), "out", &[]);
     let best = &run.json(0)["best_configuration"];
-    assert_eq!((&best["seeds"], &best["images"], &best["of"]), (&2.into(), &30.into(), &9.into()));
+    assert_eq!((&best["seeds"], &best["images"], &best["of"]), (&2.into(), &30.into(), &12.into()));
     let [low, mean, high] = ["val_low", "val_mean", "val_high"].map(|key| best[key].as_f64().unwrap());
     assert!(low <= mean && mean <= high && best["corrected_val_accuracy"].as_f64().unwrap() <= mean + 0.05, "{best}");
-    assert!(run.stderr.contains("the best of 9, so optimistic: corrected "), "{run:?}");
+    assert!(run.stderr.contains("the best of 12, so optimistic: corrected "), "{run:?}");
     let groups = fs::read_to_string(place.path("out/groups.csv")).unwrap();
     assert_eq!(groups.lines().count(), 13, "twelve configurations");
     assert!(
@@ -344,4 +344,27 @@ proptest! {
         }
         prop_assert!(sweep.fruits(wild.path()) == *expected);
     }
+}
+
+#[test]
+fn a_dry_run_explains_every_cut_with_its_counts_and_they_are_what_happens() {
+    let place = Place::with_rows(60);
+    let cuts = spec(&place, "cuts.toml", CUTS);
+    let run = place.sweep(&cuts, "out", &["--dry-run"]);
+    let plan = run.json(0);
+    place.sweep(&cuts, "out", &[]).json(0);
+    for (number, cut) in plan["cuts"].as_array().unwrap().iter().enumerate() {
+        let file = place.path("out/rungs").join(format!("{}.json", number + 1));
+        let rung: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(rung["configurations"], serde_json::json!([cut["configurations"], cut["kept"]]));
+        let iterations = rung["trials"][0]["iterations"].clone();
+        assert_eq!(cut["iterations"], serde_json::json!([iterations, iterations]));
+    }
+    assert!(
+        run.stderr
+            .contains("cut 2 at 50.0 % of the iterations, where an epoch begins, after 37: 6 configurations, 3 go on"),
+        "{run:?}"
+    );
+    let [low, high] = [0, 1].map(|at| plan["predicted_seconds_range"][at].as_f64().unwrap());
+    assert!(low <= high && plan["state_bytes"].as_u64().unwrap() > 0, "{plan}");
 }

@@ -41,6 +41,8 @@ struct DryRun {
     predicted_seconds_range: Option<[f64; 2]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cuts: Vec<Cut>,
+    /// Of stopped trials, on disk, at the first cut.
+    state_bytes: usize,
     /// Whether finalists are trained once more behind that.
     confirms: bool,
 }
@@ -49,6 +51,8 @@ struct DryRun {
 #[derive(Debug, Serialize)]
 struct Cut {
     at: f64,
+    /// Where that is: the fewest and the most iterations of a trial.
+    iterations: [usize; 2],
     configurations: usize,
     kept: usize,
 }
@@ -68,6 +72,7 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
     };
     let cut = |ladder: &Ladder, cut: usize| Cut {
         at: ladder.share(cut),
+        iterations: ladder.points(cut, trials),
         configurations: reach(cut, ladder),
         kept: ladder.keeps(cut, configurations),
     };
@@ -99,6 +104,7 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
         predicted_seconds_range: range,
         cuts,
+        state_bytes: ladder.map_or(0, |ladder| ladder.state_bytes(trials, data.inputs())),
         confirms: search.confirms(),
     };
     let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
@@ -110,17 +116,22 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
         report.data_bytes as f64 / 1e6,
         report.bytes_per_worker as f64 / 1e6
     ));
-    for (number, Cut { at, configurations, kept }) in report.cuts.iter().enumerate() {
+    for (number, Cut { at, iterations: [fewest, most], configurations, kept }) in report.cuts.iter().enumerate() {
+        let after = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
         let at = at * 100.0;
         log(&format!(
-            "dry run: cut {} at {at:.1} % of the iterations: {configurations} configurations, {kept} go on",
+            "dry run: cut {} at {at:.1} % of the iterations, where an epoch begins, after {after}: {configurations} configurations, {kept} go on",
             number + 1
         ));
     }
     if let Some(range) = report.predicted_seconds_range {
-        let [low, high] = range.map(|seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)));
+        let [low, high] =
+            range.map(|seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)).to_string());
+        let time = if low == high { format!("about {low}") } else { format!("{low} to {high}") };
         log(&format!(
-            "dry run: all rungs take {low} to {high}, with the cheapest and with the costliest survivors at every cut, from the beginning"
+            "dry run: all rungs from the beginning take {time}, with the cheapest and with the costliest survivors at every cut; states of \
+             stopped trials take up to {:.0} MB on disk",
+            report.state_bytes as f64 / 1e6
         ));
     }
     let until = if report.cuts.is_empty() { "" } else { " to the next cut" };

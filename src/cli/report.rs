@@ -64,10 +64,10 @@ pub fn publish(
     }
     let summary = Summary::of(trials, results).within(search, trials, results);
     if let Some(best) = &summary.best_configuration {
-        log(&format!("{command}: best configuration {}", best.text()));
+        log(&format!("{command}: best configuration: trial {}, validation accuracy {}", best.trial, best.text()));
     }
     if let Some(best) = &summary.confirmed {
-        log(&format!("{command}: confirmed with fresh seeds {}, trial {}", best.text(), best.trial));
+        log(&format!("{command}: confirmed with fresh seeds: trial {}, {}", best.trial, best.text()));
     }
     kernels_warning(&summary.kernels).iter().for_each(|warning| warn(warning));
     log(&format!(

@@ -127,7 +127,7 @@ fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
 fn for_people(report: &Report) -> String {
     let summary = &report.summary;
     let best = match &summary.best_configuration {
-        Some(best) => format!("{} validation accuracy, trial {}", best.text(), best.trial),
+        Some(best) => format!("trial {}, validation accuracy {}", best.trial, best.text()),
         None => "none yet".to_owned(),
     };
     let missing = match report.interrupted {
@@ -161,7 +161,7 @@ fn for_people(report: &Report) -> String {
         lines.push(("confirming", format!("{} trials with fresh seeds are missing", summary.confirming)));
     }
     if let Some(confirmed) = &summary.confirmed {
-        lines.push(("confirmed", format!("{} validation accuracy, trial {}", confirmed.text(), confirmed.trial)));
+        lines.push(("confirmed", format!("trial {}, validation accuracy {}", confirmed.trial, confirmed.text())));
     }
     if summary.not_run > 0 {
         lines.push(("not run", format!("{}, beyond the budget", summary.not_run)));

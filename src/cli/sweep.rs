@@ -302,7 +302,9 @@ impl Events for Display<'_> {
     }
 
     fn planned(&self, job: &Job<'_>, trials: &[Trial], before: &Results) -> Result<()> {
-        self.log_plan(job, trials.len());
+        if !job.missing.is_empty() || self.progress.get().is_none() {
+            self.log_plan(job, trials.len());
+        }
         if !job.missing.is_empty() {
             let mut kernels = before.kernels(trials);
             *kernels.entry(self.site.kernel.to_owned()).or_default() += job.missing.len();

@@ -15,7 +15,7 @@ use crate::sweep::space::{Resolved, Trial};
 use crate::train::Status;
 
 /// Configurations that count as winners at least, and at most.
-const FEWEST: usize = 3;
+const FEWEST: usize = 2;
 const MOST: usize = 12;
 
 /// The text of the next sweep file; none where no configuration is complete. `ranked` are the configurations, best first; `samples` are drawn.
@@ -117,6 +117,8 @@ fn around(name: &str, tried: &[Value], won: &[Value], base: &Hyperparameters) ->
     let rounded = |value: f64| format!("{value:.2e}").parse::<f64>().unwrap_or(value);
     let [new_low, new_high] = [(new_low, low), (new_high, high)].map(|(new, old)| {
         let new = if is_whole { new.round() } else { rounded(new) };
+        // A rate that grows from epoch to epoch is hardly ever meant.
+        let new = if name == "learning_rate_decay" { new.min(1.0_f64.max(last)) } else { new };
         if fits(new) { new } else { old }
     });
     let text = |value: f64| spelled(value).to_string();

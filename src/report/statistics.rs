@@ -161,7 +161,7 @@ pub struct Best {
     pub estimate: Estimate,
     /// Validation images that it was measured on.
     pub images: Option<usize>,
-    /// Complete configurations that it is the best of.
+    /// Configurations that it is the best of, those that a search dropped among them.
     pub of: usize,
     /// What the best of so many can be expected to be on other images; none where records lack which images were right.
     pub corrected_val_accuracy: Option<f64>,
@@ -180,7 +180,7 @@ impl Best {
             trial: best.first.id.clone(),
             estimate: best.estimate?,
             images: images(best.records[0]),
-            of: complete.len(),
+            of: ranked.iter().filter(|one| one.status != Status::Failed).count(),
             corrected_val_accuracy: right.as_ref().map(|right| corrected(&right[..right.len().min(CHOSEN_AMONG)])),
             not_told_apart: right.map(|right| right[1..].iter().filter(|other| !differ(&right[0], other)).count()),
         })

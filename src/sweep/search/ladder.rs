@@ -158,6 +158,23 @@ impl Ladder {
         self.shares.get(cut).map_or(1.0, |[at, _]| *at)
     }
 
+    /// The fewest and the most iterations that a trial has done at a cut, from 0.
+    pub fn points(&self, cut: usize, trials: &[Trial]) -> [usize; 2] {
+        let points = || trials.iter().map(|trial| self.until(cut, trial));
+        [points().min().unwrap_or(0), points().max().unwrap_or(0)]
+    }
+
+    /// Bytes of the first-layer weights, with what the update rule keeps beside them, of all trials at the first cut: what their states take.
+    pub fn state_bytes(&self, trials: &[Trial], inputs: usize) -> usize {
+        let of_trial = |trial: &Trial| {
+            let layout = trial.hyperparameters.method().layout();
+            let matrices = 1 + layout.slots() + usize::from(layout.averages);
+            let numbers = trial.hyperparameters.hidden * trial.hyperparameters.recipe().outputs(inputs);
+            matrices * numbers * trial.hyperparameters.precision.bytes()
+        };
+        trials.iter().map(of_trial).sum()
+    }
+
     /// Iterations of all these trials, if every cut keeps the longest.
     pub fn most_iterations(&self, trials: &[Trial]) -> u64 {
         let groups = Groups::of(trials);
