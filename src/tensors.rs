@@ -27,6 +27,14 @@ impl Tensor {
         Self { shape: shape.to_vec(), numbers: T::numbers(numbers) }
     }
 
+    /// Bytes of its numbers.
+    pub fn bytes(&self) -> usize {
+        match &self.numbers {
+            Numbers::F32(numbers) => numbers.len() * 4,
+            Numbers::F64(numbers) => numbers.len() * 8,
+        }
+    }
+
     /// The size of each dimension.
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -98,6 +106,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> usize {
+        self.tensors.values().map(Tensor::bytes).sum()
+    }
+
     /// Adds a tensor.
     ///
     /// # Panics

@@ -226,7 +226,7 @@ fn a_mistake_of_set_names_the_flag() {
         ("data.trian=2", &["--set data.trian=2", "did you mean `train`?"]),
         ("data.hidden=2", &["--set data.hidden=2", "--set hidden=…"]),
         ("train=2", &["--set train=2", "--set data.train=…"]),
-        ("grid.hidden=[2]", &["--set grid.hidden=[2]", "did you mean `hidden`?"]),
+        ("grid.hiden=[2]", &["--set grid.hiden=[2]", "did you mean `hidden`?"]),
         ("hidden=", &["--set hidden=: `hidden`: expected a value in TOML, found nothing"]),
         ("hidden=[1,", &["--set hidden=[1,: `hidden`: expected a value in TOML, found unclosed array"]),
         ("hidden=0", &["--set hidden=0: `hidden`: expected a whole number from 1"]),

@@ -11,13 +11,21 @@ use crate::bench::measure::Measurer;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::machine::{available_cores, available_memory_bytes};
+use crate::model::Hyperparameters;
+use crate::sweep::groups::Groups;
 use crate::sweep::job::Job;
-use crate::sweep::plan;
+use crate::sweep::plan::{self, Stretch};
+use crate::sweep::search::Search;
+use crate::sweep::search::ladder::Ladder;
+use crate::sweep::space::Trial;
 
 /// What `sweep --dry-run` prints.
 #[derive(Debug, Serialize)]
 struct DryRun {
     trials: usize,
+    /// Of all shards.
+    trials_of_sweep: usize,
+    configurations: usize,
     missing: usize,
     cohorts: usize,
     widest_cohort: usize,
@@ -28,21 +36,65 @@ struct DryRun {
     bytes_per_worker: usize,
     gemm_gflops: f64,
     predicted_seconds: f64,
+    /// Of a search with cuts: with the cheapest survivors at every cut, and with the costliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_seconds_range: Option<[f64; 2]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cuts: Vec<Cut>,
+    /// Of stopped trials, on disk, at the first cut.
+    state_bytes: usize,
+    /// Whether finalists are trained once more behind that.
+    confirms: bool,
+}
+
+/// A cut, as it is planned.
+#[derive(Debug, Serialize)]
+struct Cut {
+    at: f64,
+    /// Where that is: the fewest and the most iterations of a trial.
+    iterations: [usize; 2],
+    configurations: usize,
+    kept: usize,
 }
 
 /// Prints the plan, for people and for programs. The rate that the prediction rests on is measured here and now.
 ///
 /// # Errors
 /// It cannot be printed.
-pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
+pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> Result<u8> {
     let workers = job.limits.workers;
     let gemm_gflops = large_gflops(workers)?;
     let rate_of_worker = gemm_gflops / workers as f64 * 1e9 * plan::SHARE_OF_GEMM;
+    let configurations = Groups::of(trials).len();
+    let ladder = search.ladder();
+    let reach = |cut: usize, ladder: &Ladder| {
+        cut.checked_sub(1).map_or(configurations, |before| ladder.keeps(before, configurations))
+    };
+    let cut = |ladder: &Ladder, cut: usize| Cut {
+        at: ladder.share(cut),
+        iterations: ladder.points(cut, trials),
+        configurations: reach(cut, ladder),
+        kept: ladder.keeps(cut, configurations),
+    };
+    let cuts: Vec<Cut> =
+        ladder.iter().flat_map(|ladder| (0..ladder.cuts()).map(|number| cut(ladder, number))).collect();
+    let range = ladder.map(|ladder| {
+        let may_share = |_: &Hyperparameters| job.alone == 0;
+        ladder.stages_of_extremes(trials, data.inputs()).map(|stages| {
+            let span = |stage: &Vec<Stretch<'_>>| {
+                let cohorts = plan::plan_stretches(stage, job.limits, &may_share);
+                plan::makespan(cohorts.iter().map(|cohort| cohort.cost), workers)
+            };
+            stages.iter().map(span).sum::<f64>() / rate_of_worker
+        })
+    });
     let report = DryRun {
         trials: job.trials.len(),
+        trials_of_sweep: trials.len(),
+        configurations,
         missing: job.missing.len(),
         cohorts: job.cohorts.len(),
-        widest_cohort: job.cohorts.iter().map(|cohort| cohort.trials.len()).max().unwrap_or(0),
+        widest_cohort: job.cohorts.iter().map(|cohort| cohort.legs.len()).max().unwrap_or(0),
         workers,
         trials_may_share_cohorts: job.alone == 0,
         floating_point_operations: job.work() + 0.0, // a sum of nothing is -0
@@ -50,6 +102,10 @@ pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
         bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),
         gemm_gflops,
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
+        predicted_seconds_range: range,
+        cuts,
+        state_bytes: ladder.map_or(0, |ladder| ladder.state_bytes(trials, data.inputs())),
+        confirms: search.confirms(),
     };
     let predicted = humantime::format_duration(Duration::from_secs(report.predicted_seconds.ceil() as u64));
     log(&format!(
@@ -60,8 +116,27 @@ pub fn run(data: &Dataset, job: &Job<'_>) -> Result<u8> {
         report.data_bytes as f64 / 1e6,
         report.bytes_per_worker as f64 / 1e6
     ));
+    for (number, Cut { at, iterations: [fewest, most], configurations, kept }) in report.cuts.iter().enumerate() {
+        let after = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+        let at = at * 100.0;
+        log(&format!(
+            "dry run: cut {} at {at:.1} % of the iterations, where an epoch begins, after {after}: {configurations} configurations, {kept} go on",
+            number + 1
+        ));
+    }
+    if let Some(range) = report.predicted_seconds_range {
+        let [low, high] =
+            range.map(|seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)).to_string());
+        let time = if low == high { format!("about {low}") } else { format!("{low} to {high}") };
+        log(&format!(
+            "dry run: all rungs from the beginning take {time}, with the cheapest and with the costliest survivors at every cut; states of \
+             stopped trials take up to {:.0} MB on disk",
+            report.state_bytes as f64 / 1e6
+        ));
+    }
+    let until = if report.cuts.is_empty() { "" } else { " to the next cut" };
     log(&format!(
-        "dry run: about {predicted} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
+        "dry run: about {predicted}{until} at the {gemm_gflops:.0} GFLOP/s that {workers} workers reach in large products now"
     ));
     print_json(&report)?;
     Ok(0)

@@ -22,6 +22,7 @@ use crate::numbers;
 use crate::sweep::best;
 use crate::sweep::journal::{Results, better_first};
 use crate::sweep::layout::{BEST_MODEL, MODEL, SWEEP_FILE};
+use crate::sweep::search::Search;
 use crate::sweep::space::Resolved;
 use crate::train::{Outcome, Status, engine};
 
@@ -143,8 +144,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 /// The best models of a sweep, as many as were asked for.
 fn best_of_sweep(directory: &Path, count: usize) -> Result<Ensemble> {
-    let trials = Resolved::read(&directory.join(SWEEP_FILE))?.trials()?;
-    let results = Results::read(directory)?;
+    let space = Resolved::read(&directory.join(SWEEP_FILE))?;
+    let trials = space.trials()?;
+    let mut results = Results::read(directory)?;
+    Search::new(&space, &trials)?.settle(&trials, &mut results);
     let mut ranked: Vec<(&Trial, &Outcome)> = trials
         .iter()
         .filter_map(|trial| Some((trial, &results.records.get(&trial.id)?.outcome)))

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod info;
 mod kernels;
 pub mod process;
+pub mod refine;
 pub mod replay;
 pub mod report;
 mod setup;
@@ -56,6 +57,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Merge what all shards of a sweep recorded into its leaderboard and best model
     Report(report::Arguments),
+    /// Write the next sweep file: a narrower space around the best configurations of a sweep
+    Refine(refine::Arguments),
     /// Measure a saved model
     Eval(eval::Arguments),
     /// Measure throughput against the machine's own matrix multiply
@@ -86,6 +89,7 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Sweep(arguments)) => sweep::run(arguments),
         Some(Command::Status(arguments)) => status::run(arguments),
         Some(Command::Report(arguments)) => report::run(arguments),
+        Some(Command::Refine(arguments)) => refine::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),

@@ -10,6 +10,7 @@ use crate::sweep::directory;
 use crate::sweep::journal::Results;
 use crate::sweep::layout::LEADERBOARD;
 use crate::sweep::lock::{self, DEAD_AFTER};
+use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 
 /// Rows of the table at the end.
@@ -32,11 +33,13 @@ pub struct Arguments {
 /// The directory is not a sweep's, or cannot be read or written.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
-    let trials = directory::read(directory)?.trials()?;
+    let space = directory::read(directory)?;
+    let trials = space.trials()?;
     let others_write = lock::holders(directory, DEAD_AFTER)?.iter().any(|holder| holder.is_running);
     let mut results = Results::read(directory)?;
     results.damage_warnings(others_write).for_each(|warning| warn(warning));
-    let summary = publish("report", directory, &trials, &mut results, arguments.top)?;
+    let search = Search::new(&space, &trials)?;
+    let summary = publish("report", directory, &search, &trials, &mut results, arguments.top)?;
     print_json(&summary)?;
     Ok(summary.exit_code())
 }
@@ -48,17 +51,24 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 pub fn publish(
     command: &str,
     directory: &Path,
+    search: &Search,
     trials: &[Trial],
     results: &mut Results,
     top: usize,
 ) -> Result<Summary> {
-    let best_is_here = publish::publish(directory, trials, results);
+    let best_is_here = publish::publish(directory, search, trials, results);
     let rows = leaderboard::rank(trials, results);
     log(&format!("\n{}", leaderboard::table(&rows, trials, top)));
     if !best_is_here? {
         warn("the model of the best trial is not here; run the sweep again: it trains that trial once more");
     }
-    let summary = Summary::of(trials, results);
+    let summary = Summary::of(trials, results).within(search, trials, results);
+    if let Some(best) = &summary.best_configuration {
+        log(&format!("{command}: best configuration: trial {}, validation accuracy {}", best.trial, best.text()));
+    }
+    if let Some(best) = &summary.confirmed {
+        log(&format!("{command}: confirmed with fresh seeds: trial {}, {}", best.trial, best.text()));
+    }
     kernels_warning(&summary.kernels).iter().for_each(|warning| warn(warning));
     log(&format!(
         "{command}: {} of {} trials are in {}",

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::terminal::{percent, print, print_json, warn};
+use super::terminal::{print, print_json, warn};
 use crate::error::Result;
 use crate::report::publish::{Summary, kernels_warning};
 use crate::sweep::journal::Results;
 use crate::sweep::layout::CHECKPOINTS;
 use crate::sweep::lock::{self, DEAD_AFTER, Holder};
+use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::sweep::{directory, plan};
 use crate::train::checkpoint::Checkpoints;
@@ -73,10 +74,13 @@ impl Running {
 /// The directory is not a sweep's, or cannot be read.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.directory.as_path();
-    let trials = directory::read(directory)?.trials()?;
+    let space = directory::read(directory)?;
+    let trials = space.trials()?;
     let holders = lock::holders(directory, DEAD_AFTER)?;
     let running: Vec<Running> = holders.iter().filter(|holder| holder.is_running).map(Running::of).collect();
-    let results = Results::read(directory)?;
+    let mut results = Results::read(directory)?;
+    let search = Search::new(&space, &trials)?;
+    search.settle(&trials, &mut results);
     let checkpoints = Checkpoints::find(&directory.join(CHECKPOINTS))?;
     let damage: Vec<&String> = results.damage_warnings(!running.is_empty()).collect();
     damage.iter().for_each(|damage| warn(damage));
@@ -89,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => running.iter().filter_map(|process| process.seconds_left).reduce(f64::max),
     };
     let report = Report {
-        summary: Summary::of(&trials, &results),
+        summary: Summary::of(&trials, &results).within(&search, &trials, &results),
         interrupted: trials.iter().filter(is_interrupted).count(),
         running,
         seconds_left,
@@ -122,9 +126,9 @@ fn seconds_of_one_worker(trials: &[Trial], results: &Results) -> Option<f64> {
 
 fn for_people(report: &Report) -> String {
     let summary = &report.summary;
-    let best = match (&summary.best_trial, summary.best_val_accuracy) {
-        (Some(trial), Some(accuracy)) => format!("{} validation accuracy, trial {trial}", percent(accuracy)),
-        _ => "none yet".to_owned(),
+    let best = match &summary.best_configuration {
+        Some(best) => format!("trial {}, validation accuracy {}", best.trial, best.text()),
+        None => "none yet".to_owned(),
     };
     let missing = match report.interrupted {
         0 => summary.missing.to_string(),
@@ -134,6 +138,7 @@ fn for_people(report: &Report) -> String {
         ("trials", summary.trials.to_string()),
         ("complete", summary.complete.to_string()),
         ("diverged", summary.diverged.to_string()),
+        ("stopped", summary.stopped.to_string()),
         ("failed", summary.failed.to_string()),
         ("missing", missing),
     ];
@@ -152,5 +157,14 @@ fn for_people(report: &Report) -> String {
         lines.push(("left", format!("about {time}{whose}")));
     }
     lines.push(("best", best));
+    if summary.confirming > 0 {
+        lines.push(("confirming", format!("{} trials with fresh seeds are missing", summary.confirming)));
+    }
+    if let Some(confirmed) = &summary.confirmed {
+        lines.push(("confirmed", format!("trial {}, validation accuracy {}", confirmed.trial, confirmed.text())));
+    }
+    if summary.not_run > 0 {
+        lines.push(("not run", format!("{}, beyond the budget", summary.not_run)));
+    }
     lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
 }

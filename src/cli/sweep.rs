@@ -1,8 +1,10 @@
 //! `mlpgrid sweep`: every trial of a sweep file, or of one shard of it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -10,7 +12,7 @@ use serde::Serialize;
 use super::setup::{
     DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers, workers_of,
 };
-use super::terminal::{log, percent, print_json, warn};
+use super::terminal::{log, percent, print_all, print_json, warn};
 use super::{dry_run, report};
 use crate::blas::Blas;
 use crate::error::Result;
@@ -28,7 +30,7 @@ use crate::sweep::lock;
 use crate::sweep::session::{Options, Session};
 use crate::sweep::shard::Shard;
 use crate::sweep::site::Site;
-use crate::sweep::space::{Space, Trial};
+use crate::sweep::space::{Resolved, Space, Trial};
 use crate::train::{Outcome, Status, work_of_iteration};
 
 /// Flags of `sweep`.
@@ -53,6 +55,9 @@ pub struct Arguments {
     /// Print what would be trained, in which cohorts, and how long it would take; train nothing, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print every trial of the sweep, or of the shard, as a line of JSON; train nothing, write nothing
+    #[arg(long)]
+    list: bool,
     /// Keep every trial's network in models/, not only the best one
     #[arg(long)]
     keep_models: bool,
@@ -68,7 +73,8 @@ pub struct Arguments {
     /// Take over from a process on another machine when it has not renewed its lock for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = lock::DEAD_AFTER.as_secs_f64())]
     takeover_after: f64,
-    /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it (repeatable)
+    /// Override a key of the sweep file: a list makes it an axis of the grid, a single value fixes it, { uniform = [0, 1] } draws it; other tables
+    /// by name: data.val=5000, random.samples=60, halving.eta=3 (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -142,14 +148,18 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let options = Options { workers, retried, may_extend: arguments.extend, takeover_after };
     let command = if arguments.dry_run { "dry run" } else { "sweep" };
     let display = Display { command, site, blas: &blas, workers, progress: OnceLock::new(), best: Mutex::default() };
+    if arguments.list {
+        return list(&resolved, &site);
+    }
     if arguments.dry_run {
         let session = Session::look(site, &resolved, options, &display)?;
         let job = session.plan();
         display.log_plan(&job, session.trials().len());
-        return dry_run::run(&data, &job);
+        return dry_run::run(&data, session.search(), session.trials(), &job);
     }
 
     let mut session = Session::open(site, &resolved, options, &display)?;
+    resolved.rules().budget.max_hours.into_iter().for_each(|hours| end_after(hours, &stop));
     let started = Instant::now();
     let trained = session.run();
     let train_seconds = started.elapsed().as_secs_f64();
@@ -162,8 +172,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Err(error);
         }
     };
+    if session.waits_for() > 0 {
+        let missing = session.waits_for();
+        log(&format!(
+            "sweep: {missing} results of other shards are missing before this one can go on; run this command again when they are there"
+        ));
+    }
+    let search = session.search().clone();
     let (trials, results) = session.results();
-    let summary = report::publish("sweep", &arguments.out, trials, results, report::TABLE_ROWS)?;
+    let summary = report::publish("sweep", &arguments.out, &search, trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
     let rate = |amount: f64| (trained_now > 0).then(|| amount / train_seconds);
     let (iterations, work) = display.progress.get().map_or((0, 0.0), Progress::done);
@@ -175,6 +192,30 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         gflops: rate(work / 1e9),
     })?;
     Ok(code)
+}
+
+/// Asks the sweep to stop after so many hours, as a signal does.
+fn end_after(hours: f64, stop: &Arc<AtomicBool>) {
+    let (stop, time) = (Arc::clone(stop), Duration::try_from_secs_f64(hours * 3600.0).unwrap_or(Duration::MAX));
+    // The thread ends with the process, which does not wait for it.
+    drop(thread::Builder::new().name("budget".to_owned()).spawn(move || {
+        thread::sleep(time);
+        log(&format!("sweep: the budget of {hours} hours is used up"));
+        stop.store(true, Ordering::Relaxed);
+    }));
+}
+
+/// Prints every trial of a shard as a line of JSON: its identity and its hyperparameters.
+fn list(space: &Resolved, site: &Site<'_>) -> Result<u8> {
+    let trials = space.trials()?;
+    let lines = site.shard.of(&trials, site.data.inputs()).into_iter().map(|trial| {
+        let entries = trial.hyperparameters.entries();
+        let written = entries.iter().filter(|entry| entry.is_written());
+        let pairs: String = written.map(|entry| format!(",\"{}\":{}", entry.name, entry.value)).collect();
+        format!("{{\"trial\":\"{}\"{pairs}}}\n", trial.id)
+    });
+    print_all(lines)?;
+    Ok(0)
 }
 
 /// Shows what a sweep reports.
@@ -248,7 +289,9 @@ impl Events for Display<'_> {
     }
 
     fn planned(&self, job: &Job<'_>, trials: &[Trial], before: &Results) -> Result<()> {
-        self.log_plan(job, trials.len());
+        if !job.missing.is_empty() || self.progress.get().is_none() {
+            self.log_plan(job, trials.len());
+        }
         if !job.missing.is_empty() {
             let mut kernels = before.kernels(trials);
             for trial in &job.missing {
@@ -276,7 +319,10 @@ impl Events for Display<'_> {
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
         let Some(progress) = self.progress.get() else { return };
-        let left = trial.hyperparameters.iterations - outcome.iterations_done;
+        let left = match outcome.status {
+            Status::Stopped => 0, // that was all that was to be done
+            _ => trial.hyperparameters.iterations - outcome.iterations_done,
+        };
         progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.site.data.inputs()));
         match (outcome.status, outcome.val_accuracy) {
             (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {

@@ -44,6 +44,19 @@ pub fn print(text: &str) -> Result<()> {
     print_bytes(text.as_bytes())
 }
 
+/// Many texts to stdout, one after the other, until the reader goes away.
+///
+/// # Errors
+/// They cannot be written.
+pub fn print_all(mut texts: impl Iterator<Item = String>) -> Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut write = || texts.try_for_each(|text| stdout.write_all(text.as_bytes())).and_then(|()| stdout.flush());
+    match write() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", Path::new("stdout"))(error)),
+        _ => Ok(()),
+    }
+}
+
 /// A path on one line, to stdout, byte by byte as it is.
 ///
 /// # Errors

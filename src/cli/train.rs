@@ -128,7 +128,7 @@ impl Site<'_> {
             Some((from, losses)) => {
                 log(&format!("train: resumes from a checkpoint after {done} iterations"));
                 recorder.losses.clone_from(losses);
-                Origin::Resumed(from.load()?)
+                Origin::Resumed(from.load(&[&trial])?)
             }
             None => Origin::Seed,
         };
@@ -260,8 +260,9 @@ impl<'a> Keeper<'a> {
         let root = self.folder.parent().unwrap_or(&self.folder);
         let found = Checkpoints::find_whole(root)?;
         found.damage.iter().for_each(|damage| warn(damage));
-        let from = found.resumable(&self.made, &[self.trial]).into_iter().next();
-        let unusable = found.unusable_warning(&self.made, &[self.trial]);
+        let wanted = [(self.trial, self.trial.hyperparameters.iterations)];
+        let from = found.resumable(&self.made, &wanted).into_iter().next();
+        let unusable = found.unusable_warning(&self.made, &wanted);
         unusable.iter().for_each(|line| warn(line));
         let (Some(from), Some(mut losses)) = (from, history::read_losses(&self.losses_file())) else { return Ok(None) };
         losses.truncate(from.iteration);

@@ -72,6 +72,10 @@ pub enum Purpose {
     Augmentation,
     /// The products that show a BLAS kernel's order of summation.
     Lanes,
+    /// The configurations of a search; the index is the draw.
+    Search,
+    /// The images that a statistic is computed on; the index is the drawing.
+    Bootstrap,
     /// The class patterns of a synthetic data set.
     SyntheticPatterns,
     /// The images of a synthetic data set's file.
@@ -88,6 +92,8 @@ impl Purpose {
             Self::InputDropout => b"input dropout",
             Self::Augmentation => b"augmentation",
             Self::Lanes => b"lanes",
+            Self::Search => b"search",
+            Self::Bootstrap => b"bootstrap",
             Self::SyntheticPatterns => b"synth patterns",
             Self::SyntheticImages => b"synth images",
         }

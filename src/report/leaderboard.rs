@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use super::statistics::Configuration;
 use crate::error::Result;
 use crate::files;
 use crate::model::hyperparameters::{Entry, columns};
 use crate::sweep::journal::{Results, better_first};
 use crate::sweep::space::Trial;
-use crate::train::Outcome;
+use crate::train::{Outcome, Status};
 
 /// One row: a trial that has a result.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +31,23 @@ pub fn rank<'a>(trials: &'a [Trial], results: &'a Results) -> Vec<Row<'a>> {
     rows
 }
 
+/// A column, and its cell.
+type Column = (&'static str, fn(&Outcome) -> String);
+
+/// Columns that came later: they are there only if a trial has something in them.
+const LATER: [Column; 3] = [
+    ("val_loss", |outcome| outcome.val_loss.map_or(String::new(), |loss| loss.to_string())),
+    ("rung", |outcome| outcome.rung.map_or(String::new(), |rung| rung.to_string())),
+    ("stopped_at", |outcome| match outcome.status {
+        Status::Stopped => outcome.iterations_done.to_string(),
+        _ => String::new(),
+    }),
+];
+
 /// Writes `leaderboard.csv`: `rank,trial,status,val_accuracy,final_loss`, each hyperparameter under its own name (later than version 1 of
 /// the results: only if a trial uses it), then
-/// `first_loss,train_accuracy,iterations_done,diverged_at`. What is not there is an empty field.
+/// `first_loss,train_accuracy,iterations_done,diverged_at`, then `val_loss`, `rung` (the cut at which it was dropped) and `stopped_at`, each only
+/// if a trial has it. What is not there is an empty field.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -41,9 +56,15 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let names = columns(rows.iter().map(|row| row.trial.hyperparameters.entries()));
+        let later: Vec<_> =
+            LATER.into_iter().filter(|(_, cell)| rows.iter().any(|row| !cell(row.outcome).is_empty())).collect();
         let header = ["rank", "trial", "status", "val_accuracy", "final_loss"].into_iter().chain(names.iter().copied());
-        csv.write_record(header.chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"]))
-            .map_err(io::Error::other)?;
+        csv.write_record(
+            header
+                .chain(["first_loss", "train_accuracy", "iterations_done", "diverged_at"])
+                .chain(later.iter().map(|(name, _)| *name)),
+        )
+        .map_err(io::Error::other)?;
         for (place, Row { trial, outcome }) in rows.iter().enumerate() {
             let mut record = vec![(place + 1).to_string(), trial.id.clone(), outcome.status.name().to_owned()];
             record.extend([number(outcome.val_accuracy), number(outcome.final_loss)]);
@@ -54,8 +75,45 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
                 number(outcome.train_accuracy),
                 outcome.iterations_done.to_string(),
             ]);
-            record.push(outcome.diverged_at.map_or(String::new(), |iteration| iteration.to_string()));
+            let whole = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
+            record.push(whole(outcome.diverged_at));
+            record.extend(later.iter().map(|(_, cell)| cell(outcome)));
             csv.write_record(record).map_err(io::Error::other)?;
+        }
+        csv.flush()
+    })
+}
+
+/// Writes `groups.csv`: a row a configuration, `rank,trial,status,seeds,val_mean,val_sd,val_low,val_high,val_loss,rung`, then each
+/// hyperparameter but the seed; `trial` is the first of its trials. What is not there is an empty field.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_groups(path: &Path, configurations: &[Configuration<'_>]) -> Result<()> {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    files::replace(path, |file| {
+        let mut csv = csv::Writer::from_writer(file);
+        let mut names = columns(configurations.iter().map(|one| one.first.hyperparameters.entries()));
+        names.retain(|name| *name != "seed");
+        let header =
+            ["rank", "trial", "status", "seeds", "val_mean", "val_sd", "val_low", "val_high", "val_loss", "rung"];
+        csv.write_record(header.into_iter().chain(names.iter().copied())).map_err(io::Error::other)?;
+        for (place, one) in configurations.iter().enumerate() {
+            let mut row = vec![(place + 1).to_string(), one.first.id.clone(), one.status.name().to_owned()];
+            row.push(one.records.len().to_string());
+            let estimate = one.estimate.as_ref();
+            row.push(number(estimate.map(|estimate| estimate.val_mean)));
+            let of = [
+                estimate.and_then(|estimate| estimate.val_sd),
+                estimate.and_then(|estimate| estimate.val_low),
+                estimate.and_then(|estimate| estimate.val_high),
+                one.val_loss,
+            ];
+            row.extend(of.map(number));
+            row.push(one.rung.map_or(String::new(), |rung| rung.to_string()));
+            let entries = one.first.hyperparameters.entries();
+            row.extend(entries.iter().filter(|entry| names.contains(&entry.name)).map(|entry| entry.value.plain()));
+            csv.write_record(row).map_err(io::Error::other)?;
         }
         csv.flush()
     })
@@ -75,6 +133,7 @@ pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
     lines[0].push("trial".to_owned());
     for (place, Row { trial, outcome }) in rows.iter().take(most).enumerate() {
         let accuracy = match outcome.val_accuracy {
+            Some(accuracy) if outcome.status == Status::Stopped => format!("{:.2} %, stopped", accuracy * 100.0),
             Some(accuracy) => format!("{:.2} %", accuracy * 100.0),
             None => outcome.status.name().to_owned(),
         };

@@ -8,4 +8,6 @@ pub mod picture;
 pub mod plots;
 pub mod progress;
 pub mod publish;
+pub mod refine;
+pub mod statistics;
 pub mod weights;

@@ -6,11 +6,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::leaderboard;
+use super::statistics::{self, Best};
 use crate::error::Result;
 use crate::real::INTEGER_KERNEL;
 use crate::sweep::best;
 use crate::sweep::journal::Results;
-use crate::sweep::layout::LEADERBOARD;
+use crate::sweep::layout::{CONFIRMED, GROUPS, LEADERBOARD};
+use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
 use crate::train::Status;
 
@@ -24,6 +26,8 @@ pub struct Summary {
     pub trials: usize,
     /// Trained to the end.
     pub complete: usize,
+    /// A search dropped them at a cut, or they wait there.
+    pub stopped: usize,
     /// Their loss was no longer a finite number.
     pub diverged: usize,
     /// The program failed at them.
@@ -34,6 +38,15 @@ pub struct Summary {
     pub best_val_accuracy: Option<f64>,
     /// The complete trial that validation ranks first.
     pub best_trial: Option<String>,
+    /// Beyond the budget.
+    pub not_run: usize,
+    /// The best configuration, a mean over its seeds, with what that is worth: `best_val_accuracy` is a maximum over many trials.
+    pub best_configuration: Option<Best>,
+    /// Trials with fresh seeds that confirmation still wants.
+    pub confirming: usize,
+    /// The configuration that confirmation chose, on seeds that the search had not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Best>,
     /// The BLAS kernels that computed the results, and how many trials each.
     pub kernels: BTreeMap<String, usize>,
 }
@@ -47,13 +60,35 @@ impl Summary {
         Self {
             trials: trials.len(),
             complete: count(Status::Complete),
+            stopped: count(Status::Stopped),
             diverged: count(Status::Diverged),
             failed: count(Status::Failed),
             missing: trials.len() - records.len(),
             best_val_accuracy: best.and_then(|record| record.outcome.val_accuracy),
             best_trial: best.map(|record| record.trial.clone()),
+            not_run: 0,
+            confirming: 0,
+            confirmed: None,
+            best_configuration: Best::of(&statistics::rank(trials, results)),
             kernels: results.kernels(trials),
         }
+    }
+
+    /// Counts those that are beyond the budget of the search as not run, not as missing, and adds what confirmation found: then the best
+    /// trial is one of the configuration that it chose.
+    #[must_use]
+    pub fn within(mut self, search: &Search, trials: &[Trial], results: &Results) -> Self {
+        let confirming = search.confirmation(trials, results);
+        self.confirming = confirming.iter().filter(|trial| !results.records.contains_key(&trial.id)).count();
+        if !confirming.is_empty() && self.confirming == 0 {
+            self.confirmed = Best::of(&statistics::rank(&confirming, results));
+            let best = results.best(search.rivals(trials, results)).map(|(_, record)| record);
+            self.best_val_accuracy = best.and_then(|record| record.outcome.val_accuracy);
+            self.best_trial = best.map(|record| record.trial.clone());
+        }
+        self.not_run = trials.len() - search.allowed(trials);
+        self.missing -= self.not_run.min(self.missing);
+        self
     }
 
     /// The exit code of a command that is done: 3 where trials failed.
@@ -80,15 +115,22 @@ pub fn kernels_warning(kernels: &BTreeMap<String, usize>) -> Option<String> {
 ///
 /// # Errors
 /// Results cannot be read, or one of the files cannot be written.
-pub fn publish(directory: &Path, trials: &[Trial], results: &mut Results) -> Result<bool> {
+pub fn publish(directory: &Path, search: &Search, trials: &[Trial], results: &mut Results) -> Result<bool> {
     let mut best_is_here = true;
     // Of shards that end at the same time, the one that read first may write last: it looks again.
     for _ in 0..ATTEMPTS {
+        search.settle(trials, results);
         leaderboard::write_csv(&directory.join(LEADERBOARD), &leaderboard::rank(trials, results))?;
-        best_is_here = best::merge(directory, trials, results)?;
+        leaderboard::write_groups(&directory.join(GROUPS), &statistics::rank(trials, results))?;
+        let confirming = search.confirmation(trials, results);
+        if !confirming.is_empty() {
+            leaderboard::write_groups(&directory.join(CONFIRMED), &statistics::rank(&confirming, results))?;
+        }
+        best_is_here = best::merge(directory, search.rivals(trials, results), results)?;
         if !results.refresh(directory)? {
             break;
         }
     }
+    search.settle(trials, results);
     Ok(best_is_here)
 }

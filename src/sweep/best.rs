@@ -72,12 +72,12 @@ pub fn remove_of_processes(site: Site<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes the best model of the whole sweep from those of the shards. Returns whether it is there.
+/// Makes the best model of the whole sweep, that of the best of the `rivals`, from those of the shards. Returns whether it is there.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn merge(directory: &Path, trials: &[Trial], results: &Results) -> Result<bool> {
-    results.best(trials).map_or(Ok(true), |(best, _)| place(directory, best, &path(directory, Shard::WHOLE)))
+pub fn merge<'a>(directory: &Path, rivals: impl IntoIterator<Item = &'a Trial>, results: &Results) -> Result<bool> {
+    results.best(rivals).map_or(Ok(true), |(best, _)| place(directory, best, &path(directory, Shard::WHOLE)))
 }
 
 /// Copies a trial's model to `path`, from wherever in the sweep's directory it is. Returns whether it is there.

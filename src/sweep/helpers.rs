@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
-use super::job::{CohortJob, Job};
+use super::job::{CohortJob, Job, Leg};
 use super::shard::Shard;
 use super::site::Site;
 use super::space::Trial;
@@ -68,8 +68,10 @@ struct Assignment {
 #[derive(Debug, Serialize, Deserialize)]
 struct Cohort {
     trials: Vec<Hyperparameters>,
-    /// The checkpoint that it resumes from, and the iterations that were done.
-    resumes: Option<(PathBuf, usize)>,
+    /// How far each is to be trained.
+    until: Vec<usize>,
+    /// The checkpoints that it resumes from: the iterations that were done, and the trials that resume from it.
+    resumes: Vec<(PathBuf, usize, Vec<String>)>,
 }
 
 /// What a further process reports.
@@ -156,11 +158,15 @@ impl Source<'_> {
 
     fn next(&self) -> Order {
         let next = || self.job.cohorts.get(self.next.fetch_add(1, Ordering::Relaxed));
+        let resume = |from: &Resumable<'_>| {
+            (from.path().to_owned(), from.iteration, from.trials.iter().map(|trial| trial.id.clone()).collect())
+        };
         let cohort = if self.leaves_off() { None } else { next() };
         cohort.map_or(Order::NoMore, |cohort| {
             Order::Train(Cohort {
-                trials: cohort.trials.iter().map(|trial| (*trial.hyperparameters).clone()).collect(),
-                resumes: cohort.resumes.as_ref().map(|from| (from.path().to_owned(), from.iteration)),
+                trials: cohort.legs.iter().map(|leg| (*leg.trial.hyperparameters).clone()).collect(),
+                until: cohort.legs.iter().map(|leg| leg.until).collect(),
+                resumes: cohort.resumes.iter().map(resume).collect(),
             })
         })
     }
@@ -259,7 +265,7 @@ fn follow(assignment: Assignment, orders: Receiver<Order>) -> Result<()> {
     Workers::run(site, Need { workers, bytes }, Keep::Records { best }, &reporter, &|workers| {
         while let Some(Ok(Order::Train(cohort))) = (!workers.is_stopping()).then(next) {
             let trials = cohort.trials(&data);
-            workers.train(&cohort.job(trials.iter().collect()));
+            workers.train(&cohort.job(&trials.iter().collect::<Vec<_>>()));
         }
     })?;
     reporter.flush();
@@ -273,9 +279,12 @@ impl Cohort {
         self.trials.iter().map(trial).collect::<Result<_>>().expect("they were checked where they come from")
     }
 
-    fn job<'a>(&self, trials: Vec<&'a Trial>) -> CohortJob<'a> {
-        let resume = |(path, iteration): &(PathBuf, usize)| Resumable::new(path, *iteration, trials.clone());
-        CohortJob { resumes: self.resumes.as_ref().map(resume), trials, cost: 0.0 }
+    fn job<'a>(&self, trials: &[&'a Trial]) -> CohortJob<'a> {
+        let resume = |(path, iteration, ids): &(PathBuf, usize, Vec<String>)| {
+            Resumable::new(path, *iteration, trials.iter().copied().filter(|trial| ids.contains(&trial.id)).collect())
+        };
+        let legs = trials.iter().zip(&self.until).map(|(&trial, &until)| Leg { trial, until }).collect();
+        CohortJob { resumes: self.resumes.iter().map(resume).collect(), legs, cost: 0.0 }
     }
 }
 

@@ -150,8 +150,9 @@ impl Results {
         let records: Vec<_> = lines.par_iter().map(|line| Record::from_line(line)).collect();
         for (record, number) in records.into_iter().zip(progress.lines + 1..) {
             match record {
-                // Of two records of a trial, the one in the later file counts, and in one file the later.
-                Ok(record) if self.file_of.get(&record.trial).is_none_or(|from| *from <= file) => {
+                // Of two records of a trial, the one in the later file counts, and in one file the later; but a stopped trial is never
+                // preferred to one that got further, whoever recorded it.
+                Ok(record) if self.counts(&record, &file) => {
                     self.file_of.insert(record.trial.clone(), Arc::clone(&file));
                     self.records.insert(record.trial.clone(), record);
                 }
@@ -162,6 +163,21 @@ impl Results {
         progress.lines += lines.len();
         progress.torn = (!torn.is_empty()).then(|| damage(progress.lines + 1, "half a line"));
         !lines.is_empty()
+    }
+
+    /// Whether a record counts more than the one of its trial that is there.
+    fn counts(&self, record: &Record, file: &Arc<PathBuf>) -> bool {
+        let Some(before) = self.records.get(&record.trial) else { return true };
+        let is_later = self.file_of.get(&record.trial).is_none_or(|from| from <= file);
+        let reached = |record: &Record| match record.outcome.status {
+            Status::Stopped => Some(record.outcome.iterations_done),
+            Status::Complete | Status::Diverged => Some(usize::MAX),
+            Status::Failed => None, // says nothing of how far the trial gets
+        };
+        match (reached(record), reached(before)) {
+            (Some(now), Some(before)) if now != before => now > before,
+            _ => is_later,
+        }
     }
 
     /// The complete trial that validation ranks first, of those among `trials` that have a record.
@@ -266,14 +282,16 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// The order of a leaderboard: complete trials by validation accuracy, then by final loss; then diverged ones, then failed
-/// ones. Equals stay in the order of the sweep.
+/// The order of a leaderboard: complete trials by validation accuracy, then by final loss; then those that a search dropped, the last first;
+/// then diverged ones, then failed ones. Equals stay in the order of the sweep.
 pub fn better_first(a: &Outcome, b: &Outcome) -> std::cmp::Ordering {
     let accuracy = |outcome: &Outcome| outcome.val_accuracy.unwrap_or(-1.0);
     let loss = |outcome: &Outcome| outcome.final_loss.unwrap_or(f64::INFINITY);
     let later = |outcome: &Outcome| outcome.diverged_at.unwrap_or(0);
+    let rung = |outcome: &Outcome| outcome.rung.unwrap_or(0);
     a.status
         .cmp(&b.status)
+        .then(rung(b).cmp(&rung(a)))
         .then(accuracy(b).total_cmp(&accuracy(a)))
         .then(loss(a).total_cmp(&loss(b)))
         .then(later(b).cmp(&later(a)))
@@ -399,6 +417,30 @@ mod tests {
             journal.append(&[record]).unwrap();
         }
         assert_eq!(Results::read(directory.path()).unwrap().records["a"].outcome.final_loss, Some(2.0));
+    }
+
+    #[test]
+    fn a_stopped_trial_gives_way_to_one_that_got_further_whichever_file_is_the_later_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = || Journal::create(&files::RealDisk, directory.path(), Shard::WHOLE).unwrap();
+        let with = |status, iterations_done| {
+            let outcome = Outcome { status, iterations_done, ..Outcome::failed() };
+            Record { outcome, ..record("a") }
+        };
+        let read = || {
+            let outcome = Results::read(directory.path()).unwrap().records.remove("a").unwrap().outcome;
+            (outcome.status, outcome.iterations_done)
+        };
+        journal().append(&[with(Status::Stopped, 37)]).unwrap();
+        journal().append(&[with(Status::Stopped, 10)]).unwrap();
+        assert_eq!(read(), (Status::Stopped, 37));
+        journal().append(&[with(Status::Failed, 0)]).unwrap();
+        assert_eq!(read(), (Status::Failed, 0));
+        journal().append(&[with(Status::Stopped, 46)]).unwrap();
+        assert_eq!(read(), (Status::Stopped, 46), "tried again");
+        journal().append(&[with(Status::Complete, 60)]).unwrap();
+        journal().append(&[with(Status::Stopped, 46)]).unwrap();
+        assert_eq!(read(), (Status::Complete, 60));
     }
 
     #[test]

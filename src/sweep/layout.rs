@@ -17,8 +17,14 @@ pub const ENVIRONMENT: &str = "environment.json";
 
 /// Folder of the results.
 pub const RESULTS: &str = "results";
+/// Folder of what a search decided at its cuts.
+pub const RUNGS: &str = "rungs";
 /// Every trial that has a result.
 pub const LEADERBOARD: &str = "leaderboard.csv";
+/// Every configuration that has results, a mean over its seeds.
+pub const GROUPS: &str = "groups.csv";
+/// The configurations that were confirmed with fresh seeds.
+pub const CONFIRMED: &str = "confirmed.csv";
 /// The best model.
 pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of the best models of shards and of further processes.
@@ -36,7 +42,8 @@ pub const HISTORY_PICTURE: &str = "history.png";
 pub const WEIGHTS_PICTURE: &str = "weights.png";
 
 /// What `sweep` writes and would replace.
-pub const OF_SWEEP: [&str; 6] = [RESULTS, LEADERBOARD, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
+pub const OF_SWEEP: [&str; 9] =
+    [RESULTS, RUNGS, LEADERBOARD, GROUPS, CONFIRMED, BEST_MODEL, MODELS, ENVIRONMENT, LOCKS];
 /// What `train` writes and would replace.
 pub const OF_TRAINING: [&str; 6] = [MODEL, HISTORY, HISTORY_PICTURE, WEIGHTS_PICTURE, ENVIRONMENT, LOCKS];
 

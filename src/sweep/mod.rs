@@ -4,6 +4,7 @@ pub mod best;
 pub mod cluster;
 pub mod directory;
 pub mod events;
+pub mod groups;
 pub mod helpers;
 pub mod job;
 pub mod journal;

@@ -46,21 +46,58 @@ pub struct CohortPlan {
     pub cost: f64,
 }
 
-/// Every trial in exactly one cohort; the costliest cohort first. Trials of a cohort key that may not share train alone: with the
-/// BLAS kernel in use their neighbours would show in their bits.
+/// A part of a trial's way: what is to be trained next of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// Its configuration.
+    pub hyperparameters: &'a Hyperparameters,
+    /// Iterations that are done.
+    pub from: usize,
+    /// Iterations after which it stops.
+    pub to: usize,
+}
+
+impl<'a> Stretch<'a> {
+    /// From the first iteration to the last.
+    pub fn whole(hyperparameters: &'a Hyperparameters) -> Self {
+        Self { hyperparameters, from: 0, to: hyperparameters.iterations }
+    }
+
+    /// Iterations that are left.
+    pub fn iterations(&self) -> usize {
+        self.to.saturating_sub(self.from)
+    }
+
+    /// What it costs, in floating-point operations of f32 or what takes as long.
+    pub fn cost(&self, inputs: usize) -> f64 {
+        fit(self.hyperparameters, inputs).cost_of_unit * self.hyperparameters.hidden as f64 * self.iterations() as f64
+    }
+}
+
+/// Cohorts of whole trials, as [`plan_stretches`].
 pub fn plan(
     trials: &[&Hyperparameters],
+    limits: Limits,
+    may_share: &dyn Fn(&Hyperparameters) -> bool,
+) -> Vec<CohortPlan> {
+    plan_stretches(&trials.iter().map(|trial| Stretch::whole(trial)).collect::<Vec<_>>(), limits, may_share)
+}
+
+/// Every trial in exactly one cohort; the costliest cohort first. Members of a cohort have done equally much. Trials of a cohort key that may
+/// not share train alone: with the BLAS kernel in use their neighbours would show in their bits.
+pub fn plan_stretches(
+    trials: &[Stretch<'_>],
     limits: Limits,
     may_share: &dyn Fn(&Hyperparameters) -> bool,
 ) -> Vec<CohortPlan> {
     let groups: Vec<(Vec<usize>, bool)> = groups(trials)
         .into_iter()
         .map(|group| {
-            let may_share = may_share(trials[group[0]]);
+            let may_share = may_share(trials[group[0]].hyperparameters);
             (group, may_share)
         })
         .collect();
-    let total: f64 = trials.iter().map(|trial| cost(trial, limits.inputs)).sum();
+    let total: f64 = trials.iter().map(|trial| trial.cost(limits.inputs)).sum();
     let candidates = SHARES.iter().map(|share| total / limits.workers as f64 * share);
     let plans = candidates.map(|target| {
         let cut = |(group, may_share): &(Vec<usize>, bool)| cut(trials, group, *may_share, target, limits);
@@ -81,7 +118,7 @@ pub fn work(trial: &Hyperparameters, inputs: usize) -> f64 {
 
 /// What a trial costs, in floating-point operations of f32 or what takes as long: those of f64 take twice as long.
 pub fn cost(trial: &Hyperparameters, inputs: usize) -> f64 {
-    fit(trial, inputs).cost_of_unit * trial.hidden as f64 * trial.iterations as f64
+    Stretch::whole(trial).cost(inputs)
 }
 
 /// When the last of `workers` is done if each takes the next cohort when it is free, in units of cost, given those of the cohorts.
@@ -105,31 +142,32 @@ pub fn most_units(trial: &Hyperparameters, inputs: usize, weight_bytes: usize) -
     weight_bytes.min(of_rows) / fit(trial, inputs).weight_bytes_of_unit
 }
 
-/// The positions of trials that share their minibatches, each group sorted so that neighbours are alike: long ones first, wide ones first.
-pub fn groups(trials: &[&Hyperparameters]) -> Vec<Vec<usize>> {
-    let mut groups: BTreeMap<CohortKey, Vec<usize>> = BTreeMap::new();
+/// The positions of trials that share their minibatches and have done equally much, each group sorted so that neighbours are alike: long
+/// ones first, wide ones first.
+pub fn groups(trials: &[Stretch<'_>]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<(CohortKey, usize), Vec<usize>> = BTreeMap::new();
     for (position, trial) in trials.iter().enumerate() {
-        groups.entry(trial.cohort_key()).or_default().push(position);
+        groups.entry((trial.hyperparameters.cohort_key(), trial.from)).or_default().push(position);
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     for group in &mut groups {
         group.sort_by_key(|&position| {
-            (std::cmp::Reverse((trials[position].iterations, trials[position].hidden)), position)
+            (std::cmp::Reverse((trials[position].iterations(), trials[position].hyperparameters.hidden)), position)
         });
     }
     groups
 }
 
 /// Cuts a group into cohorts of about `target` cost each, none wider than the limits allow.
-fn cut(trials: &[&Hyperparameters], group: &[usize], may_share: bool, target: f64, limits: Limits) -> Vec<CohortPlan> {
-    let cost_of = |position: usize| cost(trials[position], limits.inputs);
+fn cut(trials: &[Stretch<'_>], group: &[usize], may_share: bool, target: f64, limits: Limits) -> Vec<CohortPlan> {
+    let cost_of = |position: usize| trials[position].cost(limits.inputs);
     let total: f64 = group.iter().map(|&position| cost_of(position)).sum();
     let pieces = (total / target).ceil().max(1.0);
-    let most_units = most_units(trials[group[0]], limits.inputs, limits.weight_bytes);
+    let most_units = most_units(trials[group[0]].hyperparameters, limits.inputs, limits.weight_bytes);
     let mut cohorts: Vec<Vec<usize>> = Vec::new();
     let (mut units, mut done) = (0, 0.0);
     for &position in group {
-        let hidden = trials[position].hidden;
+        let hidden = trials[position].hyperparameters.hidden;
         // A new piece begins where the cost so far has filled the pieces before it.
         let piece_is_full = done >= total / pieces * cohorts.len() as f64 - total * 1e-9;
         if cohorts.is_empty() || piece_is_full || units + hidden > most_units || !may_share {
@@ -146,10 +184,11 @@ fn cut(trials: &[&Hyperparameters], group: &[usize], may_share: bool, target: f6
         .collect()
 }
 
-fn cost_of_cohort(trials: &[&Hyperparameters], members: &[usize], inputs: usize) -> f64 {
-    let units: f64 = members.iter().map(|&position| cost(trials[position], inputs)).sum();
-    let longest = members.iter().map(|&position| trials[position].iterations).max().unwrap_or(0);
-    let cost_of_unit = members.first().map_or(0.0, |&position| fit(trials[position], inputs).cost_of_unit);
+fn cost_of_cohort(trials: &[Stretch<'_>], members: &[usize], inputs: usize) -> f64 {
+    let units: f64 = members.iter().map(|&position| trials[position].cost(inputs)).sum();
+    let longest = members.iter().map(|&position| trials[position].iterations()).max().unwrap_or(0);
+    let cost_of_unit =
+        members.first().map_or(0.0, |&position| fit(trials[position].hyperparameters, inputs).cost_of_unit);
     units + longest as f64 * COHORT_OVERHEAD_UNITS * cost_of_unit
 }
 

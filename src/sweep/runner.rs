@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::best::{self, Lost};
 use super::events::{Counting, Events};
 use super::helpers;
-use super::job::{CohortJob, Job};
+use super::job::{CohortJob, Job, Leg};
 use super::journal::Results;
 use super::layout::{CHECKPOINTS, MODELS, checkpoints_of};
 use super::site::Site;
@@ -29,7 +29,7 @@ pub fn run(site: Site<'_>, job: &Job<'_>, results: &mut Results, events: &Counti
         train_missing(site, job, events)?;
         results.refresh(site.directory)?;
     }
-    let Some(lost) = best::lost(site, &job.trials, results)? else { return best::remove_of_processes(site) };
+    let Some(lost) = best::lost(site, &job.rivals, results)? else { return best::remove_of_processes(site) };
     checkpoint::prepare(&checkpoints_of(site.directory, site.shard))?;
     train_again(site, &lost, events)?;
     best::remove_of_processes(site)
@@ -59,8 +59,9 @@ fn train_missing(site: Site<'_>, job: &Job<'_>, events: &Counting<'_>) -> Result
 fn train_again(site: Site<'_>, lost: &Lost<'_>, events: &dyn Events) -> Result<()> {
     let (trial, record) = (lost.trial, &lost.record);
     let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
-    let resumes = checkpoints.resumable(&site.made(), &[trial]).into_iter().next();
-    let cohort = CohortJob { trials: vec![trial], resumes, cost: 0.0 };
+    let leg = Leg::whole(trial);
+    let resumes = checkpoints.resumable(&site.made(), &[(trial, leg.until)]);
+    let cohort = CohortJob { legs: vec![leg], resumes, cost: 0.0 };
     let work = cohort.work(site.data.inputs());
     events.more_work(work, &format!("the model of the best trial, {}, is not here: training it once more", trial.id));
     let trained = Mutex::new(None);

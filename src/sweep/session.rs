@@ -1,16 +1,20 @@
 //! The protocol of a sweep: whose the directory is, who trains it, what is recorded, what is trained next. It prints nothing.
 
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::best;
 use super::directory::{self, Claim, Standing};
 use super::events::{Counting, Events};
-use super::job::Job;
+use super::job::{Job, Leg};
 use super::journal::{self, Results};
-use super::layout::CHECKPOINTS;
+use super::layout::{CHECKPOINTS, RUNGS};
 use super::lock::{self, Advance, Lock};
 use super::runner;
-use super::search::{Due, Search};
+use super::search::{Decision, Due, Search, Turn};
 use super::site::Site;
 use super::space::{Resolved, Trial};
 use crate::data::prepare::Recipe;
@@ -41,6 +45,10 @@ pub struct Session<'a> {
     trials: Vec<Trial>,
     results: Results,
     checkpoints: Checkpoints,
+    /// The finalists with fresh seeds, once the search is over.
+    confirming: Vec<Trial>,
+    /// Results of other shards that this one waits for.
+    waits_for: usize,
     /// None where it only looks.
     lock: Option<Lock>,
 }
@@ -53,7 +61,9 @@ impl<'a> Session<'a> {
     /// The directory cannot be written or holds another sweep, or another process trains the shard, or any while trials are to be added.
     pub fn open(site: Site<'a>, space: &Resolved, options: Options, events: &'a dyn Events) -> Result<Self> {
         let (directory, shard, takeover_after) = (site.directory, site.shard, options.takeover_after);
-        let Claim { trials, standing } = directory::claim(directory, space, space.trials()?, options.may_extend)?;
+        let trials = space.trials()?;
+        Search::new(space, &trials)?; // a mistake in it is found before anything is written
+        let Claim { trials, standing } = directory::claim(directory, space, trials, options.may_extend)?;
         let lock = Lock::take(directory, shard, takeover_after, site.stop, &|line| events.log(line))?;
         let is_other = |other: &lock::Holder| other.is_running && other.shard != shard;
         let is_alone = !lock::holders(directory, takeover_after)?.iter().any(is_other);
@@ -68,7 +78,8 @@ impl<'a> Session<'a> {
         }
         files::remove_leftovers(directory, files::SURELY_DEAD);
         journal::repair(directory, shard)?.iter().for_each(|repaired| events.log(&format!("repaired: {repaired}")));
-        let session = Self::of(site, options, events, trials, Some(lock))?;
+        let search = Search::new(space, &trials)?;
+        let session = Self::of(site, options, events, (trials, search), Some(lock))?;
         session.results.damage_warnings(!is_alone).for_each(|warning| events.warn(warning));
         session.checkpoints.damage.iter().for_each(|warning| events.warn(warning));
         Ok(session)
@@ -95,19 +106,20 @@ impl<'a> Session<'a> {
         if let Standing::Extends(added) = standing {
             events.log(&format!("{added} trials would be added"));
         }
-        Self::of(site, options, events, trials, None)
+        let search = Search::new(space, &trials)?;
+        Self::of(site, options, events, (trials, search), None)
     }
 
     fn of(
         site: Site<'a>,
         options: Options,
         events: &'a dyn Events,
-        trials: Vec<Trial>,
+        (trials, search): (Vec<Trial>, Search),
         lock: Option<Lock>,
     ) -> Result<Self> {
         let results = Results::read(site.directory)?;
         let checkpoints = Checkpoints::find_whole(&site.directory.join(CHECKPOINTS))?;
-        Ok(Self { site, options, events, search: Search::Grid, trials, results, checkpoints, lock })
+        Ok(Self { site, options, events, search, trials, results, checkpoints, confirming: vec![], waits_for: 0, lock })
     }
 
     /// The trials of the whole sweep, in the order by which equals are ranked.
@@ -122,12 +134,28 @@ impl<'a> Session<'a> {
 
     /// The first that is to be trained, in its cohorts.
     pub fn plan(&self) -> Job<'_> {
-        let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
-        let missing = match due(self.search, self.site, &self.trials, &mine, &self.results, &self.options.retried) {
+        let Turn { mine, due, is_last, .. } =
+            turn(&self.search, self.site, &self.trials, &self.results, &self.options.retried);
+        let missing = match due {
             Due::Train(missing) => missing,
             Due::Wait { .. } | Due::Done => vec![],
         };
-        Job::new(self.site, mine, missing, &self.results, &self.checkpoints, self.options.workers)
+        let rivals = match is_last {
+            true => rivals_among(&self.search.rivals(&self.trials, &self.results), &mine),
+            false => vec![],
+        };
+        let found = (&self.results, &self.checkpoints);
+        Job::new(self.site, mine, missing, rivals, found, self.options.workers)
+    }
+
+    /// How the trials follow from the results.
+    pub fn search(&self) -> &Search {
+        &self.search
+    }
+
+    /// Results of other shards without which this one cannot go on.
+    pub fn waits_for(&self) -> usize {
+        self.waits_for
     }
 
     /// Trains what is due, until nothing is that this shard can train, and makes sure that the best model is in its file. Returns how many
@@ -146,26 +174,112 @@ impl<'a> Session<'a> {
         self.results.refresh(self.site.directory)?;
         // After an interruption, a trial that is trained again has an old record, and a checkpoint to resume from.
         if outcome.is_ok() {
-            let is_recorded = |trial: &str| self.results.records.contains_key(trial);
-            Checkpoints::find(&self.site.directory.join(CHECKPOINTS))?.remove_recorded(&is_recorded);
+            self.remove_states()?;
+            self.search.settle(&self.trials, &mut self.results);
         }
         outcome
+    }
+
+    /// Removes the states of trials that nothing more is to be trained of.
+    fn remove_states(&self) -> Result<()> {
+        let over = self.search.over(&self.trials, &self.results);
+        let checkpoints = Checkpoints::find(&self.site.directory.join(CHECKPOINTS))?;
+        let is_recorded = |trial: &str| {
+            self.results.records.get(trial).is_some_and(|record| record.outcome.status != Status::Stopped)
+        };
+        checkpoints.remove_recorded(&|trial| over.contains(trial) || is_recorded(trial));
+        Ok(())
+    }
+
+    /// Writes what was decided, as far as it is not there; every process that does writes the same.
+    fn write(&self, decisions: &[Decision]) -> Result<()> {
+        let folder = self.site.directory.join(RUNGS);
+        for decision in decisions {
+            let trials = decision.trials.iter().filter_map(|standing| self.results.records.get(&standing.trial));
+            let mut kernels: BTreeMap<&str, usize> = BTreeMap::new();
+            trials.for_each(|record| *kernels.entry(record.kernel.as_str()).or_default() += 1);
+            if kernels.len() > 1 {
+                let names: Vec<&str> = kernels.keys().copied().collect();
+                self.events.warn(&format!(
+                    "cut {}: its results are from several BLAS kernels ({}), which differ in the last bits, so another machine may keep other \
+                     trials; run every shard with the same OPENBLAS_CORETYPE if that matters",
+                    decision.cut,
+                    names.join(", ")
+                ));
+            }
+            let file = RungFile { decision, kernels };
+            let text = serde_json::to_string_pretty(&file).expect("plain fields become JSON") + "\n";
+            let path = folder.join(format!("{}.json", decision.cut));
+            if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+                continue;
+            }
+            files::create_output_directory(&folder)?;
+            files::replace_on(self.site.disk, &path, &[text.as_bytes()])?;
+            let [reached, kept] = decision.configurations;
+            let at = decision.at * 100.0;
+            self.events.log(&format!(
+                "cut {}: {reached} configurations at {at:.1} % of their iterations, {kept} go on",
+                decision.cut
+            ));
+        }
+        Ok(())
     }
 
     fn train_all(&mut self, lock: &Lock) -> Result<usize> {
         let mut trained = 0;
         let mut retried = std::mem::take(&mut self.options.retried);
         loop {
-            let mine = self.site.shard.of(&self.trials, self.site.data.inputs());
-            let missing = match due(self.search, self.site, &self.trials, &mine, &self.results, &retried) {
+            let Turn { mine, due, is_last, decisions } =
+                turn(&self.search, self.site, &self.trials, &self.results, &retried);
+            self.write(&decisions)?;
+            let mut confirms = false;
+            self.waits_for = 0;
+            let missing = match due {
                 Due::Train(missing) => missing,
-                Due::Wait { .. } | Due::Done if trained > 0 => return Ok(trained),
-                Due::Wait { .. } | Due::Done => vec![], // the best model may be missing all the same
+                Due::Wait { missing } => {
+                    self.waits_for = missing;
+                    return Ok(trained);
+                }
+                Due::Done => {
+                    self.confirming = self.search.confirmation(&self.trials, &self.results);
+                    let is_done = |trial: &Trial| {
+                        let record = self.results.records.get(&trial.id);
+                        record.is_some_and(|record| !retried.contains(&record.outcome.status))
+                    };
+                    let fresh = self.site.shard.of(&self.confirming, self.site.data.inputs());
+                    let legs: Vec<Leg<'_>> =
+                        fresh.iter().filter(|trial| !is_done(trial)).map(|trial| Leg::whole(trial)).collect();
+                    self.waits_for = self.search.before_confirmation(&self.trials, &self.results)
+                        + self.confirming.iter().filter(|trial| !is_done(trial)).count()
+                        - legs.len();
+                    if !legs.is_empty() {
+                        self.events.log(&format!("confirming finalists: {} trials with fresh seeds", legs.len()));
+                        confirms = true;
+                        legs
+                    } else if trained > 0 && self.confirming.is_empty() {
+                        return Ok(trained);
+                    } else {
+                        vec![] // the best model may be missing all the same
+                    }
+                }
             };
+            if !decisions.is_empty() {
+                self.remove_states()?;
+            }
+            if trained > 0 {
+                // Where the trials of the stage before stand now.
+                self.checkpoints = Checkpoints::find_whole(&self.site.directory.join(CHECKPOINTS))?;
+            }
             let (site, workers) = (self.site, self.options.workers);
-            let job = Job::new(site, mine, missing, &self.results, &self.checkpoints, workers);
+            let rivals = match is_last && !confirms {
+                true => rivals_among(&self.search.rivals(&self.trials, &self.results), &mine),
+                false => vec![],
+            };
+            let mine = if confirms { missing.iter().map(|leg| leg.trial).collect() } else { mine };
+            let job = Job::new(site, mine, missing, rivals, (&self.results, &self.checkpoints), workers);
             self.events.planned(&job, &self.trials, &self.results)?;
-            let unusable = self.checkpoints.unusable_warning(&site.made(), &job.missing);
+            let wanted: Vec<(&Trial, usize)> = job.legs.iter().map(|leg| (leg.trial, leg.until)).collect();
+            let unusable = self.checkpoints.unusable_warning(&site.made(), &wanted);
             unusable.iter().for_each(|warning| self.events.warn(warning));
             let counting = Counting::new(self.events);
             let already = job.trials.len() - job.missing.len();
@@ -211,21 +325,30 @@ fn prepare(site: Site<'_>, job: &Job<'_>, events: &dyn Events) -> Result<()> {
     Ok(())
 }
 
-/// What is due for the shard that has `mine`. A trial is done when it has a record, of another status than those that are `retried`, and its
-/// model where models are kept.
-fn due<'a>(
-    search: Search,
-    site: Site<'_>,
-    trials: &'a [Trial],
-    mine: &[&'a Trial],
-    results: &Results,
-    retried: &[Status],
-) -> Due<'a> {
-    let is_done = |trial: &Trial| match results.records.get(&trial.id) {
-        Some(record) if record.outcome.status == Status::Complete && site.keep_models => {
+/// What is due. A trial is done when it has a record, of another status than those that are `retried`, and its model where models are kept.
+fn turn<'a>(search: &Search, site: Site<'_>, trials: &'a [Trial], results: &Results, retried: &[Status]) -> Turn<'a> {
+    let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+    let is_done = |trial: &Trial| match outcome(trial) {
+        Some(outcome) if outcome.status == Status::Complete && site.keep_models => {
             best::kept(site.directory, &trial.id).exists()
         }
-        record => record.is_some_and(|record| !retried.contains(&record.outcome.status)),
+        Some(outcome) if outcome.status == Status::Stopped => search.ladder().is_some(),
+        outcome => outcome.is_some_and(|outcome| !retried.contains(&outcome.status)),
     };
-    search.due(trials, mine, &is_done)
+    search.turn(trials, (site.shard, site.data.inputs()), &outcome, &is_done)
+}
+
+/// Those of the rivals that a shard has.
+fn rivals_among<'a>(rivals: &[&'a Trial], mine: &[&'a Trial]) -> Vec<&'a Trial> {
+    let ids: HashSet<&str> = rivals.iter().map(|trial| trial.id.as_str()).collect();
+    mine.iter().copied().filter(|trial| ids.contains(trial.id.as_str())).collect()
+}
+
+/// A file of `rungs/`.
+#[derive(Serialize)]
+struct RungFile<'a> {
+    #[serde(flatten)]
+    decision: &'a Decision,
+    /// The BLAS kernels that computed its results, and how many trials each.
+    kernels: BTreeMap<&'a str, usize>,
 }

@@ -7,9 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::plan;
+use super::plan::{self, Stretch};
 use super::space::Trial;
-use crate::model::Hyperparameters;
 
 /// Part `index` of `count`, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,12 +37,17 @@ impl Shard {
     /// The trials of this shard, in the order of the sweep. Trials that share their minibatches stay together where that keeps the
     /// shards equal.
     pub fn of(self, trials: &[Trial], inputs: usize) -> Vec<&Trial> {
+        let stretches: Vec<Stretch<'_>> = trials.iter().map(|trial| Stretch::whole(&trial.hyperparameters)).collect();
+        self.of_stretches(&stretches, inputs).into_iter().map(|position| &trials[position]).collect()
+    }
+
+    /// The positions of the stretches of this shard, as [`Shard::of`].
+    pub fn of_stretches(self, stretches: &[Stretch<'_>], inputs: usize) -> Vec<usize> {
         if self == Self::WHOLE {
-            return trials.iter().collect();
+            return (0..stretches.len()).collect();
         }
-        let hyperparameters: Vec<&Hyperparameters> = trials.iter().map(|trial| &*trial.hyperparameters).collect();
-        let line: Vec<usize> = plan::groups(&hyperparameters).into_iter().flatten().collect();
-        let cost = |position: usize| plan::cost(hyperparameters[position], inputs);
+        let line: Vec<usize> = plan::groups(stretches).into_iter().flatten().collect();
+        let cost = |position: usize| stretches[position].cost(inputs);
         let total: f64 = line.iter().map(|&position| cost(position)).sum();
         let mut before = 0.0;
         let mut mine: Vec<usize> = Vec::new();
@@ -56,7 +60,7 @@ impl Shard {
             }
         }
         mine.sort_unstable();
-        mine.into_iter().map(|position| &trials[position]).collect()
+        mine
     }
 }
 
@@ -81,6 +85,7 @@ impl FromStr for Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Hyperparameters;
     use proptest::prelude::*;
 
     #[test]

@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::best;
 use super::events::Events;
-use super::job::CohortJob;
+use super::job::{CohortJob, Leg};
 use super::journal::{Journal, Record, better_first};
 use super::layout::checkpoints_of;
 use super::site::Site;
@@ -17,7 +17,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::saved::SavedModel;
-use crate::train::checkpoint::{Resumable, Slots};
+use crate::train::checkpoint::{self, Slots};
 use crate::train::pace::Pace;
 use crate::train::{Detail, Ended, Next, Observer, Origin, Outcome, State, Task, engine};
 use crate::{blas, limits, machine, team, version};
@@ -49,7 +49,12 @@ pub struct Workers<'a> {
     /// Set when something could not be written: everybody leaves off at once.
     broken: AtomicBool,
     writing: Mutex<Writing<'a>>,
+    /// Bytes of states of stopped trials that were written.
+    state_bytes: AtomicUsize,
 }
+
+/// Bytes of states of stopped trials that a process keeps at most.
+const MOST_STATE_BYTES: usize = 16_000_000_000;
 
 /// What only one worker at a time may touch.
 struct Writing<'a> {
@@ -77,7 +82,7 @@ impl<'a> Workers<'a> {
             Keep::Model(_) => None,
         };
         let writing = Mutex::new(Writing { journal, keep, error: None });
-        let workers = Self { site, events, broken: AtomicBool::new(false), writing };
+        let workers = Self { site, events, broken: AtomicBool::new(false), writing, state_bytes: AtomicUsize::new(0) };
         let count = need.workers;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
         let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {count} workers"), &error))?;
@@ -119,7 +124,9 @@ impl<'a> Workers<'a> {
             return; // after a write that failed nothing is appended
         }
         let written = match guard.keep {
-            Keep::Records { .. } => self.write_records(&mut guard, trials, &ended, error),
+            Keep::Records { .. } => {
+                self.keep_states(trials, &ended).and_then(|()| self.write_records(&mut guard, trials, &ended, error))
+            }
             Keep::Model(outcome) => self.write_model(outcome, trials, &ended),
         };
         if let Err(error) = written {
@@ -161,6 +168,20 @@ impl<'a> Workers<'a> {
         Ok(())
     }
 
+    /// Where stopped trials stand, before they are recorded as stopped. It is a cache: a trial without its state is trained from the
+    /// beginning, so what would take too much room is left out.
+    fn keep_states(&self, trials: &[&Trial], ended: &[Ended]) -> Result<()> {
+        let site = self.site;
+        let folder = checkpoints_of(site.directory, site.shard);
+        for state in ended.iter().filter_map(|end| end.state.as_ref()) {
+            let bytes: usize = state.members.iter().map(|member| member.parts.bytes()).sum();
+            if self.state_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MOST_STATE_BYTES {
+                checkpoint::keep(site.disk, &folder, &site.made(), trials, state)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_model(&self, outcome: &Mutex<Option<Outcome>>, trials: &[&Trial], ended: &[Ended]) -> Result<()> {
         for end in ended {
             self.save(trials, end, &best::file(self.site))?;
@@ -184,7 +205,7 @@ impl<'a> Workers<'a> {
 
     /// Trains a cohort. A panic in it is the failure of its trials, not of the sweep.
     pub fn train(&self, cohort: &CohortJob<'_>) {
-        let trials = &cohort.trials;
+        let trials = &cohort.trials();
         let site = self.site;
         let mut trainees = Trainees {
             workers: self,
@@ -200,7 +221,8 @@ impl<'a> Workers<'a> {
             Err(payload) => {
                 let message = panic_message(payload.as_ref());
                 let left = (0..trials.len()).filter(|&trial| !trainees.ended[trial]);
-                let failed = |trial| Ended { trial, outcome: Outcome::failed(), network: None, train_seconds: 0.0 };
+                let failed =
+                    |trial| Ended { trial, outcome: Outcome::failed(), network: None, state: None, train_seconds: 0.0 };
                 self.keep(trials, left.map(failed).collect(), Some(&message));
             }
         }
@@ -243,12 +265,20 @@ impl Observer for Trainees<'_, '_> {
     }
 }
 
-fn train_or_resume(data: &Dataset, cohort: &CohortJob<'_>, trainees: &mut Trainees<'_, '_>) -> Result<()> {
-    let tasks: Vec<Task<'_>> = cohort.trials.iter().map(|trial| Task::whole(&trial.hyperparameters)).collect();
-    let origin = cohort.resumes.as_ref().map(Resumable::load).transpose()?.map_or(Origin::Seed, Origin::Resumed);
+fn train_or_resume<'a>(data: &Dataset, cohort: &CohortJob<'a>, trainees: &mut Trainees<'_, '_>) -> Result<()> {
+    let task = |leg: &Leg<'a>| Task { hyperparameters: &leg.trial.hyperparameters, until: leg.until };
+    let tasks: Vec<Task<'_>> = cohort.legs.iter().map(task).collect();
+    let trials = cohort.trials();
+    let states = cohort.resumes.iter().map(|from| from.load(&trials)).collect::<Result<Vec<State>>>()?;
+    // Members of several files have done equally much: they were planned so.
+    let merged = states.into_iter().reduce(|mut all, state| {
+        all.members.extend(state.members);
+        all
+    });
+    let origin = merged.map_or(Origin::Seed, Origin::Resumed);
     let engine = engine(tasks[0].hyperparameters.precision);
     let trained = engine.train(origin, data, &tasks, Detail::Epochs, trainees);
-    trained.map_err(|found| match &cohort.resumes {
+    trained.map_err(|found| match cohort.resumes.first() {
         Some(from) => from.refused(found),
         None => unreachable!("networks that are drawn for their trials fit them: {found}"),
     })

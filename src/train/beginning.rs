@@ -81,6 +81,7 @@ fn first_networks<T: Clone>(
             cutout: _,
             brightness: _,
             contrast: _,
+            patience: _,
         } = **h;
         (hidden, weight_scale, init)
     };

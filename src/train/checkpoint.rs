@@ -117,6 +117,17 @@ impl Slots {
     }
 }
 
+/// Writes where a trial stands at a cut into a file of its own, in `folder`.
+///
+/// # Errors
+/// It cannot be written.
+pub fn keep(disk: &dyn Disk, folder: &Path, made: &Made, trials: &[&Trial], state: &State) -> Result<()> {
+    let names: Vec<&str> = state.members.iter().map(|member| trials[member.trial].id.as_str()).collect();
+    let (head, numbers) = encode(made, trials, state);
+    let path = folder.join(format!("{}-at-{}.{EXTENSION}", names.join("-"), state.iteration));
+    files::replace_on(disk, &path, &[head.as_bytes(), &numbers])
+}
+
 /// Makes a folder for checkpoints, and removes what a dead process left half-written there. Nobody else writes into it.
 ///
 /// # Errors
@@ -192,13 +203,20 @@ impl Checkpoints {
         ));
     }
 
-    /// The latest state of each of the `missing` trials that has one: those of one checkpoint resume together.
-    pub fn resumable<'a>(&self, made: &Made, missing: &[&'a Trial]) -> Vec<Resumable<'a>> {
-        let mut left: HashMap<&str, &'a Trial> = missing.iter().map(|&trial| (trial.id.as_str(), trial)).collect();
+    /// The latest state of each of the `missing` trials that has one before it has done what is wanted of it, so many iterations: those of one
+    /// checkpoint together.
+    pub fn resumable<'a>(&self, made: &Made, missing: &[(&'a Trial, usize)]) -> Vec<Resumable<'a>> {
+        let mut left: HashMap<&str, (&'a Trial, usize)> =
+            missing.iter().map(|&(trial, until)| (trial.id.as_str(), (trial, until))).collect();
         let usable = self.found.iter().filter(|(_, header)| made.reads(&header.made));
         let of = |(path, header): &(PathBuf, Header)| {
-            let trials: Vec<_> =
-                header.members.iter().filter_map(|member| left.remove(member.trial.as_str())).collect();
+            let mut take = |member: &Member| {
+                let id = member.trial.as_str();
+                let (trial, _) = *left.get(id).filter(|(_, until)| header.iteration < *until)?;
+                left.remove(id);
+                Some(trial)
+            };
+            let trials: Vec<_> = header.members.iter().filter_map(&mut take).collect();
             (!trials.is_empty()).then(|| Resumable { path: path.clone(), iteration: header.iteration, trials })
         };
         usable.filter_map(of).collect()
@@ -206,13 +224,14 @@ impl Checkpoints {
 
     /// A warning where `missing` trials have a checkpoint that training cannot resume from to the bit, such as one of another BLAS
     /// kernel.
-    pub fn unusable_warning(&self, made: &Made, missing: &[&Trial]) -> Option<String> {
+    pub fn unusable_warning(&self, made: &Made, missing: &[(&Trial, usize)]) -> Option<String> {
         let usable: HashSet<&str> =
             self.resumable(made, missing).iter().flat_map(|from| &from.trials).map(|trial| trial.id.as_str()).collect();
         let left: HashSet<&str> =
-            missing.iter().map(|trial| trial.id.as_str()).filter(|trial| !usable.contains(trial)).collect();
+            missing.iter().map(|(trial, _)| trial.id.as_str()).filter(|trial| !usable.contains(trial)).collect();
         let is_left = |member: &Member| left.contains(member.trial.as_str());
-        let (path, header) = self.found.iter().find(|(_, header)| header.members.iter().any(is_left))?;
+        let is_unusable = |header: &Header| !made.reads(&header.made) && header.members.iter().any(is_left);
+        let (path, header) = self.found.iter().find(|(_, header)| is_unusable(header))?;
         let found = match &header.made {
             other if other.kernel != made.kernel && other.kernel != INTEGER_KERNEL => {
                 format!("those of {}", other.kernel)
@@ -234,9 +253,9 @@ impl Checkpoints {
         self.found.iter().flat_map(|(_, header)| &header.members).map(|member| member.trial.as_str()).collect()
     }
 
-    /// Removes the checkpoints all of whose trials are recorded.
-    pub fn remove_recorded(&self, is_recorded: &dyn Fn(&str) -> bool) {
-        let is_over = |(_, header): &&(PathBuf, Header)| header.members.iter().all(|member| is_recorded(&member.trial));
+    /// Removes the checkpoints all of whose trials are over: nothing more is to be done of them than so many iterations.
+    pub fn remove_recorded(&self, is_over: &dyn Fn(&str) -> bool) {
+        let is_over = |(_, header): &&(PathBuf, Header)| header.members.iter().all(|member| is_over(&member.trial));
         for (path, _) in self.found.iter().filter(is_over) {
             let _ = fs::remove_file(path); // it takes room, no more
         }
@@ -254,12 +273,16 @@ impl<'a> Resumable<'a> {
         &self.path
     }
 
-    /// The state, with its members numbered as `trials` are.
+    /// The state, with its members numbered as `cohort` is, which has its trials.
     ///
     /// # Errors
     /// The file is no longer what it was when it was found.
-    pub fn load(&self) -> Result<State> {
-        let state = read(&self.path).and_then(|(header, numbers)| decode(header, &numbers, &self.trials));
+    pub fn load(&self, cohort: &[&Trial]) -> Result<State> {
+        let position = |id: &str| {
+            let trial = self.trials.iter().find(|trial| trial.id == id)?;
+            cohort.iter().position(|other| other.id == trial.id)
+        };
+        let state = read(&self.path).and_then(|(header, numbers)| decode(header, &numbers, &position));
         state.map_err(|found| self.refused(found))
     }
 
@@ -354,7 +377,11 @@ fn read(path: &Path) -> std::result::Result<(Header, Vec<u8>), String> {
     Ok((header, numbers))
 }
 
-fn decode(header: Header, numbers: &[u8], trials: &[&Trial]) -> std::result::Result<State, String> {
+fn decode(
+    header: Header,
+    numbers: &[u8],
+    position: &dyn Fn(&str) -> Option<usize>,
+) -> std::result::Result<State, String> {
     let tensors = SafeTensors::deserialize(numbers).map_err(|error| error.to_string())?;
     let mut of_members: Vec<BTreeMap<String, Tensor>> = header.members.iter().map(|_| BTreeMap::new()).collect();
     for (name, view) in tensors.tensors() {
@@ -364,8 +391,7 @@ fn decode(header: Header, numbers: &[u8], trials: &[&Trial]) -> std::result::Res
         of_member.ok_or_else(|| format!("a tensor `{name}`"))?.insert(own.to_owned(), tensor);
     }
     let state = |(Member { trial, scalars, so_far }, tensors)| {
-        let trial = trials.iter().position(|known| known.id == trial)?;
-        Some(MemberState { trial, parts: Parts { scalars, tensors }, so_far })
+        Some(MemberState { trial: position(&trial)?, parts: Parts { scalars, tensors }, so_far })
     };
     let members = header.members.into_iter().zip(of_members).filter_map(state).collect();
     Ok(State { iteration: header.iteration, members })

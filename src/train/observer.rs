@@ -76,8 +76,10 @@ pub struct Ended {
     pub trial: usize,
     /// Its result.
     pub outcome: Outcome,
-    /// The trained network, as `W1`, `b1`, `W2`, `b2`; none if it diverged.
+    /// The trained network, as `W1`, `b1`, `W2`, `b2`; none if it diverged or was stopped.
     pub network: Option<Parts>,
+    /// Where it stands, if it was stopped at a cut.
+    pub state: Option<State>,
     /// Its share of the time that the cohort took.
     pub train_seconds: f64,
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// All iterations done.
     Complete,
+    /// At a cut of a search: dropped there, or waiting for the others.
+    Stopped,
     /// The loss was no longer a finite number.
     Diverged,
     /// The program failed at it.
@@ -19,6 +21,7 @@ impl Status {
     pub fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::Stopped => "stopped",
             Self::Diverged => "diverged",
             Self::Failed => "failed",
         }
@@ -60,6 +63,9 @@ pub struct EpochPoint {
     pub train_accuracy: f64,
     /// Accuracy on the validation split, after the update.
     pub val_accuracy: f64,
+    /// Loss without penalty and smoothing on the validation split, after the update. Earlier programs did not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_loss: Option<f64>,
 }
 
 /// A trial's result.
@@ -72,6 +78,9 @@ pub struct Outcome {
     /// That of the weights that are not averaged, where [`Outcome::val_accuracy`] is that of an average.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub raw_val_accuracy: Option<f64>,
+    /// Loss without penalty and smoothing on the validation split after the last iteration. Earlier programs did not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_loss: Option<f64>,
     /// Loss of the first iteration.
     pub first_loss: Option<f64>,
     /// Loss of the last iteration; none if it diverged.
@@ -82,8 +91,18 @@ pub struct Outcome {
     pub iterations_done: usize,
     /// The iteration whose loss was not finite.
     pub diverged_at: Option<usize>,
+    /// Whether it ended before its last iteration because its validation accuracy was no longer getting better.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub out_of_patience: bool,
+    /// The cut at which the trial was dropped, from 1. Records do not have it: it follows from the sweep file and the records of all.
+    #[serde(skip)]
+    pub rung: Option<usize>,
     /// One point an epoch.
     pub curve: Vec<EpochPoint>,
+    /// Which validation images were right after the last iteration: a bit each, in base64, the highest of a byte first. Earlier programs did
+    /// not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_right: Option<String>,
 }
 
 impl Outcome {
@@ -93,12 +112,16 @@ impl Outcome {
             status: Status::Diverged,
             val_accuracy: None,
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: so_far.first_loss,
             final_loss: None,
             train_accuracy: None,
             iterations_done: at,
             diverged_at: Some(at),
+            out_of_patience: false,
+            rung: None,
             curve: so_far.curve,
+            val_right: None,
         }
     }
 
@@ -108,13 +131,35 @@ impl Outcome {
             status: Status::Complete,
             val_accuracy: Some(val_accuracy),
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: so_far.first_loss,
             final_loss: Some(loss),
             train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
             iterations_done: iterations,
             diverged_at: None,
+            out_of_patience: false,
+            rung: None,
             curve: so_far.curve,
+            val_right: None,
         }
+    }
+
+    /// Of a trial that was stopped at the cut after so many iterations, or that was there when it had done so many: a point of its curve. None
+    /// where it never was.
+    pub fn stopped(iterations: usize, first_loss: Option<f64>, curve: &[EpochPoint]) -> Option<Self> {
+        let end = curve.iter().position(|point| point.iteration + 1 == iterations)?;
+        let point = curve[end];
+        Some(Self {
+            status: Status::Stopped,
+            val_accuracy: Some(point.val_accuracy),
+            val_loss: point.val_loss,
+            first_loss,
+            final_loss: Some(point.loss),
+            train_accuracy: Some(point.train_accuracy),
+            iterations_done: iterations,
+            curve: curve[..=end].to_vec(),
+            ..Self::failed()
+        })
     }
 
     /// Of a trial at which the program failed.
@@ -123,12 +168,16 @@ impl Outcome {
             status: Status::Failed,
             val_accuracy: None,
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: None,
             final_loss: None,
             train_accuracy: None,
             iterations_done: 0,
             diverged_at: None,
+            out_of_patience: false,
+            rung: None,
             curve: Vec::new(),
+            val_right: None,
         }
     }
 }

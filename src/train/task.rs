@@ -10,7 +10,8 @@ use crate::tensors::Parts;
 pub struct Task<'a> {
     /// Its configuration.
     pub hyperparameters: &'a CheckedHyperparameters,
-    /// Iterations after which it ends: its own, which stay the horizon of its schedule, or fewer.
+    /// Iterations after which it ends: its own, which stay the horizon of its schedule; or fewer, one more than where an epoch begins, for
+    /// there it has been measured.
     pub until: usize,
 }
 

@@ -36,7 +36,10 @@ struct Running<'a> {
     /// The loss of this iteration; its penalty is taken only where the loss is kept.
     loss: LossPoint,
     val_accuracy: f64,
-    /// That of the weights that are not averaged, where others are.
+    val_loss: Option<f64>,
+    /// Which validation images were right, at the end.
+    val_right: Option<String>,
+    /// The accuracy of the weights that are not averaged, where others are.
     raw_val_accuracy: Option<f64>,
 }
 
@@ -103,7 +106,17 @@ impl<'a, W: Wide> Training<'a, W> {
             let task = tasks[trial];
             let rate = Rate::new(task.hyperparameters.schedule());
             let loss = LossPoint { iteration: 0, data_loss: 0.0, penalty: 0.0, learning_rate: 0.0 };
-            Running { trial, task, rate, so_far, loss, val_accuracy: 0.0, raw_val_accuracy: None }
+            Running {
+                trial,
+                task,
+                rate,
+                so_far,
+                loss,
+                val_accuracy: 0.0,
+                val_loss: None,
+                val_right: None,
+                raw_val_accuracy: None,
+            }
         };
         let running: Vec<_> = trials.into_iter().map(run).collect();
         let one_unit = Hyperparameters { hidden: 1, ..(**shared).clone() };
@@ -195,6 +208,7 @@ impl<'a, W: Wide> Training<'a, W> {
                 train_seconds: run.so_far.seconds,
                 outcome: Outcome::diverged(iteration, run.so_far),
                 network: None,
+                state: None,
             };
             let (ended, _) = self.leave(|run| run.is_diverged(epoch_begins), |_, _| ());
             observer.ended(ended.into_iter().map(end).collect());
@@ -210,7 +224,10 @@ impl<'a, W: Wide> Training<'a, W> {
             self.begin_epoch(observer);
         }
         self.iteration += 1;
-        if self.running.iter().any(|run| self.iteration == run.task.until) {
+        if self.running.iter().any(|run| run.is_at_cut(self.iteration)) {
+            self.end_stopped(observer);
+        }
+        if self.running.iter().any(|run| run.ends(self.iteration)) {
             self.end_complete(observer);
         }
     }
@@ -218,50 +235,79 @@ impl<'a, W: Wide> Training<'a, W> {
     /// Accuracies after this iteration's update.
     fn begin_epoch(&mut self, observer: &mut dyn Observer) {
         let Lockstep { cohort, batch, scratch, .. } = &mut self.lockstep;
-        let of_batch = self.evaluation.accuracies_of_batch(cohort, batch, scratch);
-        for (run, &train_accuracy) in self.running.iter_mut().zip(of_batch) {
+        let of_batch = self.evaluation.tallies_of_batch(cohort, batch, scratch);
+        for (run, tally) in self.running.iter_mut().zip(of_batch) {
             run.so_far.curve.push(EpochPoint {
                 epoch: self.iteration / self.iterations_per_epoch,
                 iteration: self.iteration,
                 loss: run.loss.loss(),
                 learning_rate: run.loss.learning_rate,
-                train_accuracy,
+                train_accuracy: tally.accuracy(),
                 val_accuracy: 0.0,
+                val_loss: None,
             });
         }
         self.validate();
         for run in &mut self.running {
             if let Some(point) = run.so_far.curve.last_mut() {
-                point.val_accuracy = run.val_accuracy;
+                (point.val_accuracy, point.val_loss) = (run.val_accuracy, run.val_loss);
                 observer.epoch(run.trial, point);
             }
         }
     }
 
-    /// Measures the accuracy of every member on the validation split.
+    /// Measures accuracy and loss of every member on the validation split.
     fn validate(&mut self) {
         let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-        let accuracies = self.evaluation.accuracies(&mut self.lockstep.cohort, Weights::Averaged, &source);
-        self.running.iter_mut().zip(accuracies).for_each(|(run, &accuracy)| run.val_accuracy = accuracy);
+        let tallies = self.evaluation.tallies(&mut self.lockstep.cohort, Weights::Averaged, &source);
+        for (run, tally) in self.running.iter_mut().zip(tallies) {
+            (run.val_accuracy, run.val_loss) = (tally.accuracy(), tally.loss());
+            if run.ends(self.iteration) {
+                run.val_right = Some(tally.right());
+            }
+        }
+    }
+
+    /// Takes out those that are at a cut: it lies where an epoch began, so everything has been measured.
+    fn end_stopped(&mut self, observer: &mut dyn Observer) {
+        let iteration = self.iteration;
+        let (left, states) = self.leave(|run| run.is_at_cut(iteration), |cohort, member| cohort.state(member));
+        let end = |(run, parts): (Running<'_>, Parts)| {
+            let outcome = Outcome::stopped(iteration, run.so_far.first_loss, &run.so_far.curve);
+            let train_seconds = run.so_far.seconds;
+            let members = vec![MemberState { trial: run.trial, parts, so_far: run.so_far }];
+            Ended {
+                trial: run.trial,
+                outcome: outcome.expect("a cut lies where an epoch began"),
+                network: None,
+                state: Some(State { iteration, members }),
+                train_seconds,
+            }
+        };
+        observer.ended(left.into_iter().zip(states).map(end).collect());
     }
 
     fn end_complete(&mut self, observer: &mut dyn Observer) {
         self.validate();
         if self.lockstep.cohort.averages() {
             let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-            let accuracies = self.evaluation.accuracies(&mut self.lockstep.cohort, Weights::Raw, &source);
-            self.running.iter_mut().zip(accuracies).for_each(|(run, &raw)| run.raw_val_accuracy = Some(raw));
+            let tallies = self.evaluation.tallies(&mut self.lockstep.cohort, Weights::Raw, &source);
+            self.running.iter_mut().zip(tallies).for_each(|(run, tally)| run.raw_val_accuracy = Some(tally.accuracy()));
         }
         let iterations = self.iteration;
-        let (left, networks) = self.leave(|run| run.task.until == iterations, network_of);
+        let (left, networks) = self.leave(|run| run.ends(iterations), network_of);
         let end = |(run, network): (Running<'_>, Parts)| Ended {
             trial: run.trial,
             train_seconds: run.so_far.seconds,
             outcome: Outcome {
                 raw_val_accuracy: run.raw_val_accuracy,
+                val_loss: run.val_loss,
+                val_right: run.val_right,
+                out_of_patience: iterations < run.task.hyperparameters.iterations,
                 ..Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far)
             },
             network: Some(network),
+            state: None,
         };
         observer.ended(left.into_iter().zip(networks).map(end).collect());
     }
@@ -285,6 +331,29 @@ impl<'a, W: Wide> Training<'a, W> {
 }
 
 impl Running<'_> {
+    /// Whether it stops after so many iterations, which are not all of its own.
+    fn is_at_cut(&self, iterations: usize) -> bool {
+        let is_cut = self.task.until < self.task.hyperparameters.iterations;
+        is_cut && iterations == self.task.until && !self.is_out_of_patience(iterations)
+    }
+
+    /// Whether it has come to its end after so many iterations.
+    fn ends(&self, iterations: usize) -> bool {
+        iterations == self.task.until || self.is_out_of_patience(iterations)
+    }
+
+    /// Whether its last point is of this iteration, and so many epochs have passed since its best one.
+    fn is_out_of_patience(&self, iterations: usize) -> bool {
+        let (patience, curve) = (self.task.hyperparameters.patience, &self.so_far.curve);
+        if patience == 0 || curve.last().is_none_or(|point| point.iteration + 1 != iterations) {
+            return false;
+        }
+        let best = curve.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (at, point)| {
+            if point.val_accuracy > best.1 { (at, point.val_accuracy) } else { best }
+        });
+        curve.len() - 1 - best.0 >= patience
+    }
+
     /// Whether its loss is no longer a finite number. Judged by what the trial's own iterations take: the loss without penalty, and the
     /// penalty where an epoch begins or the trial ends; never by what its neighbours or the detail of a history ask for.
     fn is_diverged(&self, epoch_begins: bool) -> bool {

@@ -97,6 +97,7 @@ impl Hyperparameters {
             cutout,
             brightness,
             contrast,
+            patience: _,
         } = &mut self;
         for (name, value, least, most) in [
             ("hidden", &*hidden, 1, 1_000_000),

@@ -67,6 +67,7 @@ impl Hyperparameters {
             cutout,
             brightness,
             contrast,
+            patience: _, // a trial leaves its cohort when it has lost it
         } = *self;
         let drawn_before = (random == Generator::Numpy).then_some(hidden);
         let number = f64::to_bits;

@@ -144,6 +144,9 @@ pub struct Hyperparameters {
     /// Largest change of contrast: a factor from 1 - SHARE to 1 + SHARE
     #[arg(long, value_name = "SHARE", value_parser = parse_number, help_heading = "Augmentation", default_value_t = Self::default().contrast)]
     pub contrast: f64,
+    /// Epochs without a better validation accuracy after which training ends; 0: never
+    #[arg(long, value_name = "EPOCHS", value_parser = parse_whole::<usize>, help_heading = "Regularization", default_value_t = Self::default().patience)]
+    pub patience: usize,
 }
 
 impl Default for Hyperparameters {
@@ -183,7 +186,7 @@ impl Entry {
 }
 
 /// How many hyperparameters there are.
-pub const COUNT: usize = 37;
+pub const COUNT: usize = 38;
 
 impl Hyperparameters {
     /// What a record or a resolved sweep file means that names no hyperparameter at all. These values never change: a *default* may.
@@ -226,6 +229,7 @@ impl Hyperparameters {
             cutout: 0,
             brightness: 0.0,
             contrast: 0.0,
+            patience: 0,
         }
     }
 
@@ -269,6 +273,7 @@ impl Hyperparameters {
             cutout,
             brightness,
             contrast,
+            patience,
         } = self;
         [
             ("hidden", Written::Always, hidden),
@@ -308,6 +313,7 @@ impl Hyperparameters {
             ("cutout", Written::UnlessNeutral, cutout),
             ("brightness", Written::UnlessNeutral, brightness),
             ("contrast", Written::UnlessNeutral, contrast),
+            ("patience", Written::UnlessNeutral, patience),
         ]
     }
 
@@ -443,6 +449,7 @@ mod tests {
             cutout: 7,
             brightness: 0.25,
             contrast: 0.25,
+            patience: 7,
         };
         let mut set = Hyperparameters::default();
         assert!(other.entries().iter().all(|entry| set.set(entry.name, entry.value)));

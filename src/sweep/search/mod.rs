@@ -1,58 +1,310 @@
-//! What is to be trained next: a pure function of the trials and of what is recorded. Nothing of it is stored, so every shard and every
-//! process that starts again agrees.
+//! What is to be trained next: a pure function of the sweep file, its trials and what is recorded. Nothing of it is stored, so every shard
+//! and every process that starts again agrees.
 
-use super::space::Trial;
+pub mod ladder;
+
+use std::collections::HashSet;
+
+use self::ladder::{Ladder, Stage};
+use super::groups::Groups;
+use super::job::Leg;
+use super::journal::{Record, Results};
+use super::plan::Stretch;
+use super::shard::Shard;
+use super::space::{Budget, Confirm, Resolved, Trial};
+use crate::error::Result;
+use crate::model::Hyperparameters;
+use crate::train::{Outcome, Status};
+
+pub use self::ladder::{Decision, Judged};
 
 /// How the trials of a sweep follow from its results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Search {
-    /// All trials of the space, each to its last iteration.
-    #[default]
-    Grid,
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// Where trials are dropped, if they are.
+    ladder: Option<Ladder>,
+    budget: Budget,
+    confirm: Option<Confirm>,
+    train_rows: usize,
+    fingerprint: String,
 }
 
 /// What is due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Due<'a> {
-    /// These trials are to be trained by this shard.
-    Train(Vec<&'a Trial>),
+    /// These trials are to be trained by this shard, as far as that.
+    Train(Vec<Leg<'a>>),
     /// Other shards owe this many results before more can be trained.
     Wait {
         /// Results that are missing.
         missing: usize,
     },
-    /// The search is over.
+    /// The search is over, or waits for trials that failed.
     Done,
 }
 
+/// What is due of a sweep, and for whom.
+#[derive(Clone, Debug)]
+pub struct Turn<'a> {
+    /// The trials of this shard that take part, in the order of the sweep.
+    pub mine: Vec<&'a Trial>,
+    /// What is due.
+    pub due: Due<'a>,
+    /// Whether trials are trained to their end now.
+    pub is_last: bool,
+    /// What was decided until now.
+    pub decisions: Vec<Decision>,
+}
+
 impl Search {
-    /// What is due of a sweep with these `trials`, for the shard that has `mine`; `is_done` is which trials have the results that they
-    /// are to have.
-    pub fn due<'a>(self, _trials: &'a [Trial], mine: &[&'a Trial], is_done: &dyn Fn(&Trial) -> bool) -> Due<'a> {
-        match self {
-            Self::Grid => {
-                let missing: Vec<&Trial> = mine.iter().copied().filter(|trial| !is_done(trial)).collect();
-                if missing.is_empty() { Due::Done } else { Due::Train(missing) }
-            }
+    /// The search that a sweep file describes, whose trials these are.
+    ///
+    /// # Errors
+    /// Two cuts are one point of a trial's curve, or a cut lies behind its end.
+    pub fn new(space: &Resolved, trials: &[Trial]) -> Result<Self> {
+        let rules = space.rules();
+        let ladder = rules.halving.as_ref().map(|halving| Ladder::new(halving, trials, space.train_rows()));
+        Ok(Self {
+            ladder: ladder.transpose()?,
+            budget: rules.budget,
+            confirm: rules.confirm,
+            train_rows: space.train_rows(),
+            fingerprint: space.fingerprint().to_owned(),
+        })
+    }
+
+    /// Where trials are dropped, if they are.
+    pub fn ladder(&self) -> Option<&Ladder> {
+        self.ladder.as_ref()
+    }
+
+    /// Whether finalists are trained once more.
+    pub fn confirms(&self) -> bool {
+        self.confirm.is_some()
+    }
+
+    /// How many trials the budget allows: the first ones, in the order of the sweep.
+    pub fn allowed(&self, trials: &[Trial]) -> usize {
+        let most = self.budget.max_trials.unwrap_or(usize::MAX).min(trials.len());
+        let Some(iterations) = self.budget.max_trial_iterations else { return most };
+        let all = |count: usize| match &self.ladder {
+            Some(ladder) => ladder.most_iterations(&trials[..count]),
+            None => trials[..count].iter().map(|trial| trial.hyperparameters.iterations as u64).sum(),
+        };
+        // More trials take more iterations, so the number is found by halving.
+        let (mut fits, mut exceeds) = (0, most + 1);
+        while exceeds - fits > 1 {
+            let middle = fits.midpoint(exceeds);
+            if all(middle) <= iterations { fits = middle } else { exceeds = middle }
         }
+        fits
+    }
+
+    /// What is due of a sweep with these `trials`, for `shard`; `outcome` is the recorded result of a trial, `is_done` whether that counts: not
+    /// where it is to be trained again.
+    pub fn turn<'a, 'b>(
+        &self,
+        trials: &'a [Trial],
+        (shard, inputs): (Shard, usize),
+        outcome: &dyn Fn(&Trial) -> Option<&'b Outcome>,
+        is_done: &dyn Fn(&Trial) -> bool,
+    ) -> Turn<'a> {
+        let trials = &trials[..self.allowed(trials)];
+        let Some(ladder) = &self.ladder else {
+            let mine = shard.of(trials, inputs);
+            let missing: Vec<Leg<'a>> =
+                mine.iter().filter(|trial| !is_done(trial)).map(|trial| Leg::whole(trial)).collect();
+            let due = if missing.is_empty() { Due::Done } else { Due::Train(missing) };
+            return Turn { mine, due, is_last: true, decisions: vec![] };
+        };
+        let Judged { stage, decisions, .. } = ladder.judge(trials, self.budget.target_val_accuracy, outcome);
+        let Stage { alive, cut } = stage;
+        let leg = |&position: &usize| Leg { trial: &trials[position], until: ladder.until(cut, &trials[position]) };
+        let legs: Vec<Leg<'a>> = alive.iter().map(leg).collect();
+        let stretch = |leg: &Leg<'a>| Stretch {
+            hyperparameters: &leg.trial.hyperparameters,
+            from: cut.checked_sub(1).map_or(0, |before| ladder.until(before, leg.trial)),
+            to: leg.until,
+        };
+        let stretches: Vec<Stretch<'_>> = legs.iter().map(stretch).collect();
+        let mine: Vec<Leg<'a>> =
+            shard.of_stretches(&stretches, inputs).into_iter().map(|position| legs[position]).collect();
+        // A trial that failed counts as done here, unless it is to be tried again: the cut waits for it.
+        let is_missing = |leg: &&Leg<'a>| {
+            let reached = outcome(leg.trial).is_some_and(|outcome| match outcome.status {
+                Status::Stopped => outcome.iterations_done >= leg.until,
+                _ => true,
+            });
+            !reached || !is_done(leg.trial)
+        };
+        let missing: Vec<Leg<'a>> = mine.iter().filter(is_missing).copied().collect();
+        let owed = legs.iter().filter(is_missing).count();
+        let due = match (missing.is_empty(), owed) {
+            (false, _) => Due::Train(missing),
+            (true, 0) => Due::Done,
+            // In the last stage nothing is waited for.
+            (true, _) if cut == ladder.cuts() => Due::Done,
+            (true, missing) => Due::Wait { missing },
+        };
+        let mine = mine.iter().map(|leg| leg.trial).collect();
+        Turn { mine, due, is_last: cut == ladder.cuts(), decisions }
+    }
+
+    /// Shows `results` as the search sees them: a trial that was dropped ends at its cut, whatever was recorded of it, and a trial beyond the
+    /// budget was not run. Doing so again changes nothing.
+    pub fn settle(&self, trials: &[Trial], results: &mut Results) {
+        let allowed = self.allowed(trials);
+        trials[allowed..].iter().for_each(|trial| drop(results.records.remove(&trial.id)));
+        let Some(ladder) = &self.ladder else {
+            // Without cuts a stopped trial is one that is in training.
+            results.records.retain(|_, record| record.outcome.status != Status::Stopped);
+            return;
+        };
+        let judged = {
+            let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+            ladder.judge(&trials[..allowed], self.budget.target_val_accuracy, &outcome)
+        };
+        for (trial, dropped) in trials.iter().zip(&judged.dropped) {
+            let (Some(rung), Some(record)) = (dropped, results.records.get_mut(&trial.id)) else { continue };
+            ladder.stop(*rung, trial, record);
+        }
+    }
+
+    /// Trials of which something is still to be trained before finalists are confirmed; none where nothing is confirmed.
+    pub fn before_confirmation(&self, trials: &[Trial], results: &Results) -> usize {
+        if self.confirm.is_none() {
+            return 0;
+        }
+        let over = self.over(trials, results);
+        trials[..self.allowed(trials)].iter().filter(|trial| !over.contains(trial.id.as_str())).count()
+    }
+
+    /// The best configurations once more, with the smallest seeds that no trial of the search has: they are drawn from what the search has
+    /// not seen. None until the search is over, or where nothing is confirmed.
+    pub fn confirmation(&self, trials: &[Trial], results: &Results) -> Vec<Trial> {
+        let Some(confirm) = self.confirm.filter(|_| self.before_confirmation(trials, results) == 0) else {
+            return vec![];
+        };
+        let used: HashSet<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
+        let seeds: Vec<u64> = (0..).filter(|seed| !used.contains(seed)).take(confirm.seeds).collect();
+        let finalists = self.ranked(trials, results).into_iter().take(confirm.finalists);
+        let with_seed = |trial: &Trial, seed| Hyperparameters { seed, ..(*trial.hyperparameters).clone() };
+        let trial = |(members, seed): (&Vec<usize>, u64)| {
+            // Only the seed is another one, so it is in its range.
+            let checked = with_seed(&trials[members[0]], seed).check(self.train_rows).ok()?;
+            Some(Trial::new(checked, &self.fingerprint))
+        };
+        let pairs: Vec<(Vec<usize>, u64)> = finalists
+            .flat_map(|members| seeds.iter().map(move |&seed| (members.clone(), seed)).collect::<Vec<_>>())
+            .collect();
+        pairs.iter().filter_map(|(members, seed)| trial((members, *seed))).collect()
+    }
+
+    /// Complete configurations that no cut dropped, best first, as positions of their trials.
+    fn ranked(&self, trials: &[Trial], results: &Results) -> Vec<Vec<usize>> {
+        let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+        let allowed = self.allowed(trials);
+        let dropped = match &self.ladder {
+            Some(ladder) => ladder.judge(&trials[..allowed], self.budget.target_val_accuracy, &outcome).dropped,
+            None => vec![None; allowed],
+        };
+        let value = |&position: &usize| {
+            let outcome = outcome(&trials[position]).filter(|_| dropped[position].is_none())?;
+            let accuracy = outcome.val_accuracy.filter(|_| outcome.status == Status::Complete)?;
+            Some([accuracy, outcome.val_loss.unwrap_or(f64::INFINITY)])
+        };
+        let mean = |members: Vec<usize>| {
+            let values = members.iter().map(value).collect::<Option<Vec<[f64; 2]>>>()?;
+            let of = |at: usize| values.iter().map(|value| value[at]).sum::<f64>() / values.len() as f64;
+            Some((members, [of(0), of(1)]))
+        };
+        let groups = Groups::of(&trials[..allowed]).members;
+        let mut ranked: Vec<(Vec<usize>, [f64; 2])> = groups.into_iter().filter_map(mean).collect();
+        ranked.sort_by(|(_, a), (_, b)| b[0].total_cmp(&a[0]).then(a[1].total_cmp(&b[1])));
+        ranked.into_iter().map(|(members, _)| members).collect()
+    }
+
+    /// The trials among which the best model is: all, or once finalists are confirmed, those of the configuration that confirmation chose.
+    pub fn rivals<'a>(&self, trials: &'a [Trial], results: &Results) -> Vec<&'a Trial> {
+        let confirming = self.confirmation(trials, results);
+        let all = || trials.iter().collect();
+        if confirming.is_empty() || confirming.iter().any(|trial| !results.records.contains_key(&trial.id)) {
+            return all();
+        }
+        let confirmed = Self { confirm: None, ladder: None, budget: Budget::default(), ..self.clone() };
+        let Some(chosen) = confirmed.ranked(&confirming, results).into_iter().next() else { return all() };
+        let both: Vec<&Trial> = trials.iter().chain([&confirming[chosen[0]]]).collect();
+        let groups = Groups::of(both.iter().copied());
+        let members = groups.of_trial.last().map_or(vec![], |&group| groups.members[group].clone());
+        members.into_iter().filter(|&position| position < trials.len()).map(|position| &trials[position]).collect()
+    }
+
+    /// Whether nothing more is to be trained of a trial, given what is recorded.
+    pub fn over<'a>(&self, trials: &'a [Trial], results: &Results) -> HashSet<&'a str> {
+        let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+        let dropped = match &self.ladder {
+            Some(ladder) => {
+                let allowed = self.allowed(trials);
+                ladder.judge(&trials[..allowed], self.budget.target_val_accuracy, &outcome).dropped
+            }
+            None => vec![],
+        };
+        let is_over = |(position, trial): &(usize, &Trial)| {
+            let is_dropped = dropped.get(*position).is_some_and(Option::is_some);
+            is_dropped || outcome(trial).is_some_and(|outcome| outcome.status != Status::Stopped)
+        };
+        trials.iter().enumerate().filter(is_over).map(|(_, trial)| trial.id.as_str()).collect()
+    }
+}
+
+/// The record of a trial as one that was stopped; as it is where it never was at that point.
+fn stop(record: &mut Record, iterations: usize, rung: usize) {
+    if record.outcome.status == Status::Complete || record.outcome.iterations_done > iterations {
+        let stopped = Outcome::stopped(iterations, record.outcome.first_loss, &record.outcome.curve);
+        record.outcome = stopped.unwrap_or_else(|| record.outcome.clone());
+    }
+    if record.outcome.status == Status::Stopped {
+        record.outcome.rung = Some(rung);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Hyperparameters;
 
     #[test]
     fn of_a_grid_everything_is_due_that_the_shard_has_and_nobody_recorded() {
         let trial =
             |seed| Trial::new(Hyperparameters { seed, ..Hyperparameters::default() }.check(1000).unwrap(), "data");
         let trials: Vec<Trial> = (0..4).map(trial).collect();
-        let mine = [&trials[1], &trials[3]];
-        let due =
-            |done: &[usize]| Search::Grid.due(&trials, &mine, &|trial| done.iter().any(|&at| trials[at] == *trial));
-        assert_eq!(due(&[]), Due::Train(mine.to_vec()));
-        assert_eq!(due(&[0, 1, 2]), Due::Train(vec![&trials[3]]));
-        assert_eq!(due(&[1, 3]), Due::Done, "what other shards owe is not waited for");
+        let shard = Shard { index: 1, count: 2 };
+        let mine = shard.of(&trials, 3072);
+        let due = |done: &[usize]| {
+            let is_done = |trial: &Trial| done.iter().any(|&at| trials[at] == *trial);
+            Search::default().turn(&trials, (shard, 3072), &|_| None, &is_done).due
+        };
+        assert_eq!(due(&[]), Due::Train(mine.iter().map(|trial| Leg::whole(trial)).collect()));
+        let at = |trial: &Trial| trials.iter().position(|other| other == trial).unwrap();
+        assert_eq!(due(&[at(mine[0])]), Due::Train(mine[1..].iter().map(|trial| Leg::whole(trial)).collect()));
+        assert_eq!(
+            due(&mine.iter().map(|trial| at(trial)).collect::<Vec<_>>()),
+            Due::Done,
+            "others are not waited for"
+        );
+    }
+
+    #[test]
+    fn a_budget_allows_the_first_trials() {
+        let trial = |seed| {
+            let h = Hyperparameters { seed, iterations: 100, ..Hyperparameters::default() };
+            Trial::new(h.check(1000).unwrap(), "data")
+        };
+        let trials: Vec<Trial> = (0..9).map(trial).collect();
+        let allowed = |budget| Search { budget, ..Search::default() }.allowed(&trials);
+        assert_eq!(allowed(Budget::default()), 9);
+        assert_eq!(allowed(Budget { max_trials: Some(4), ..Budget::default() }), 4);
+        assert_eq!(allowed(Budget { max_trial_iterations: Some(599), ..Budget::default() }), 5);
+        assert_eq!(allowed(Budget { max_trial_iterations: Some(600), ..Budget::default() }), 6);
+        assert_eq!(allowed(Budget { max_trial_iterations: Some(99), ..Budget::default() }), 0);
     }
 }

@@ -1,8 +1,10 @@
 //! A sweep file to resolved trials.
 //!
-//! A sweep file has up to three tables: `[data]` (which data, split sizes), `[fixed]` (one value a hyperparameter) and
-//! `[grid]` (a list a hyperparameter; the trials are the product of all lists, the last list varying fastest). What is not
-//! named has its default. Every error names the file, the line and the key.
+//! A sweep file has up to these tables: `[data]` (which data, split sizes), `[fixed]` (one value a hyperparameter), `[grid]` (a list or a
+//! range a hyperparameter, or lists of several that go together; the trials are the product of all, the last varying fastest) and
+//! `[random]` (distributions, of which so many points are drawn, each combined with every point of the grid). `trials = "FILE.csv"` names
+//! configurations one by one, combined with the grid too. `[[space]]`s have tables of their own over these. What is not named has its
+//! default. `[halving]`, `[confirm]` and `[budget]` are [`Rules`]. Every error names the file, the line and the key.
 //!
 //! Two spaces are **equal** where they have the same trials: equal numbers are one value however they are written (`1e3` and `1000`,
 //! `0.0` and `-0.0`), and neither the order of tables, axes and values matters nor whether a single value is fixed or an axis of its
@@ -11,14 +13,23 @@
 //! ([`directory::claim`](super::directory::claim)).
 
 mod axis;
+mod block;
+mod candidates;
 mod data;
+mod draw;
 mod parse;
+mod range;
+mod rules;
 mod text;
 
 use std::collections::HashSet;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use self::axis::{Axis, Place};
+use self::block::Block;
+pub use self::rules::{Budget, Confirm, Cuts, Halving, Rules};
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Complaint, Error, Result};
 use crate::model::Hyperparameters;
@@ -37,10 +48,12 @@ pub struct Space {
     pub data: DataConfig,
     /// Where the keys of `[data]` stand.
     data_places: Vec<Place>,
-    /// The hyperparameters of `[fixed]`, of one value each.
-    fixed: Vec<Axis>,
-    /// Those of `[grid]`, in the order of the file.
-    grid: Vec<Axis>,
+    /// What stands outside of every `[[space]]`.
+    common: Block,
+    /// The `[[space]]`s; where there are none, `common` is the space.
+    blocks: Vec<Block>,
+    /// `[halving]`, `[confirm]` and `[budget]`.
+    rules: Rules,
 }
 
 impl Space {
@@ -53,33 +66,27 @@ impl Space {
         Resolved {
             train_rows: data.rows(crate::data::Split::Train).len(),
             fingerprint: data.fingerprint.clone(),
-            base: self.fixed_in(base),
+            base: fixed_in(&self.common, base),
             space: Self { data: config, ..self.clone() },
         }
     }
 
-    fn fixed_in(&self, mut base: Hyperparameters) -> Hyperparameters {
-        for Axis { name, values, .. } in &self.fixed {
-            values.iter().for_each(|&value| assign(&mut base, name, value));
-        }
-        base
-    }
-
     /// Names file and line in an error about a key of this space: a hyperparameter out of its range, or a split that is too large.
     pub fn located(&self, error: Error) -> Error {
+        self.located_in(&self.common, error)
+    }
+
+    fn located_in(&self, block: &Block, error: Error) -> Error {
         let Error::Usage(mut complaint) = error else { return error };
-        let (places, quoted) = match complaint.place.strip_prefix("data split ") {
-            Some(key) => (self.data_places.iter().collect(), key),
-            None => {
-                let axes = self.fixed.iter().chain(&self.grid);
-                (axes.map(|axis| &axis.place).collect::<Vec<_>>(), complaint.place.as_str())
-            }
+        let (places, quoted): (Vec<(&str, &Place)>, _) = match complaint.place.strip_prefix("data split ") {
+            Some(key) => (self.data_places.iter().map(|place| (place.key.as_str(), place)).collect(), key),
+            None => (block.places().collect(), complaint.place.as_str()),
         };
         let Some(key) = quoted.strip_prefix('`').and_then(|key| key.strip_suffix('`')) else {
             return Error::Usage(complaint);
         };
-        match places.into_iter().find(|place| place.key == key) {
-            Some(place) => complaint.place = place.to_string(),
+        match places.into_iter().find(|(name, _)| *name == key) {
+            Some((_, place)) => complaint.place = place.to_string(),
             None => {
                 complaint.place = format!("{}: `{key}`", self.name);
                 complaint.found += ", the default";
@@ -129,55 +136,88 @@ impl Resolved {
         match space.data.clone() {
             DataConfig {
                 train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
-            } => Ok(Self { train_rows, fingerprint, base: space.fixed_in(Hyperparameters::neutral()), space }),
+            } => Ok(Self { train_rows, fingerprint, base: fixed_in(&space.common, Hyperparameters::neutral()), space }),
             _ => Err(Error::content(path, expected, "one without sizes of splits or fingerprint of data", remedy)),
         }
     }
 
-    /// Every trial, in the order of the grid.
+    /// What the sweep does with its trials beside training each to its end.
+    pub fn rules(&self) -> &Rules {
+        &self.space.rules
+    }
+
+    /// Rows of the training split.
+    pub fn train_rows(&self) -> usize {
+        self.train_rows
+    }
+
+    /// Fingerprint of the data.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Every trial, space after space; in each its draws in turn, with every point of the grid, the last list varying fastest. Equal trials
+    /// are one, where the first of them stands.
     ///
     /// # Errors
     /// A value is out of its range or does not fit the data, or there are too many trials.
     pub fn trials(&self) -> Result<Vec<Trial>> {
-        let grid = &self.space.grid;
-        let count = grid.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.values.len()));
-        let Some(count) = count.filter(|&count| count <= MOST_TRIALS) else { return Err(self.too_many()) };
-        let mut trials = Vec::with_capacity(count);
-        let mut ids = HashSet::with_capacity(count);
-        for number in 0..count {
-            let mut hyperparameters = self.base.clone();
-            let mut rest = number;
-            for Axis { name, values, .. } in grid.iter().rev() {
-                assign(&mut hyperparameters, name, values[rest % values.len()]);
-                rest /= values.len();
-            }
-            let checked = hyperparameters.check(self.train_rows).map_err(|error| self.space.located(error))?;
-            let trial = Trial::new(checked, &self.fingerprint);
-            assert!(ids.insert(trial.id.clone()), "two trials have the identity {}", trial.id);
-            trials.push(trial);
+        let common = &self.space.common;
+        let blocks = match &self.space.blocks[..] {
+            [] => vec![common.clone()],
+            blocks => blocks.iter().map(|block| block.over(common)).collect::<Result<Vec<_>>>()?,
+        };
+        let mut trials: Vec<Trial> = vec![];
+        for block in &blocks {
+            let draws = block.random.points(&block.name)?;
+            let grid = block.grid.iter().try_fold(draws.len(), |count, axis| count.checked_mul(axis.points.len()));
+            let count = grid.filter(|&count| count.saturating_add(trials.len()) <= MOST_TRIALS);
+            let count = count.ok_or_else(|| self.too_many(block, draws.len()))?;
+            let base = fixed_in(block, self.base.clone());
+            let trial = |number| self.trial(block, &draws, base.clone(), number);
+            // Of several mistakes, the first is reported.
+            let of_block: Result<Vec<Trial>> = (0..count).into_par_iter().map(trial).collect();
+            let of_block = of_block.or_else(|_| (0..count).map(trial).collect::<Result<Vec<_>>>())?;
+            if trials.is_empty() { trials = of_block } else { trials.extend(of_block) }
+        }
+        let mut ids = HashSet::with_capacity(trials.len());
+        let is_first: Vec<bool> = trials.iter().map(|trial| ids.insert(trial.id.as_str())).collect();
+        if ids.len() < trials.len() {
+            let mut is_first = is_first.into_iter();
+            trials.retain(|_| is_first.next() == Some(true));
         }
         Ok(trials)
     }
 
+    /// The trial of this number in a space.
+    fn trial(&self, block: &Block, draws: &[Vec<Value>], mut base: Hyperparameters, number: usize) -> Result<Trial> {
+        let mut rest = number;
+        for Axis { names, points, .. } in block.grid.iter().rev() {
+            names.iter().zip(&points[rest % points.len()]).for_each(|(name, &value)| assign(&mut base, name, value));
+            rest /= points.len();
+        }
+        block.random.axes.iter().zip(&draws[rest]).for_each(|(axis, &value)| assign(&mut base, axis.name, value));
+        let checked = base.check(self.train_rows).map_err(|error| self.space.located_in(block, error))?;
+        Ok(Trial::new(checked, &self.fingerprint))
+    }
+
     /// Names the longest list, which is the one to shorten.
-    fn too_many(&self) -> Error {
-        let lengths = |axis: &Axis| format!("{} ({})", axis.values.len(), axis.name);
-        let found = self.space.grid.iter().map(lengths).collect::<Vec<_>>().join(" × ");
-        let longest = self.space.grid.iter().max_by_key(|axis| axis.values.len());
+    fn too_many(&self, block: &Block, draws: usize) -> Error {
+        let lengths = |axis: &Axis| format!("{} ({})", axis.points.len(), axis.names.join(", "));
+        let drawn = (!block.random.axes.is_empty()).then(|| format!("{draws} (samples)"));
+        let found = drawn.into_iter().chain(block.grid.iter().map(lengths)).collect::<Vec<_>>().join(" × ");
+        let longest = block.grid.iter().max_by_key(|axis| axis.points.len());
         let place = longest.map_or(self.space.name.clone(), |axis| axis.place.to_string());
         let expected = format!("at most {MOST_TRIALS} trials in [grid]");
         Error::usage(place, expected, found, "make the lists shorter, or split the sweep")
     }
+}
 
-    /// Whether the trials of another resolved space come in the same order, if it has the same ones.
-    pub fn has_order_of(&self, other: &Self) -> bool {
-        // An axis of one value orders nothing.
-        let axes = |space: &'_ Self| -> Vec<(&'static str, Vec<Value>)> {
-            let axes = space.space.grid.iter().filter(|axis| axis.values.len() > 1);
-            axes.map(|axis| (axis.name, axis.values.clone())).collect()
-        };
-        axes(self) == axes(other)
+fn fixed_in(block: &Block, mut base: Hyperparameters) -> Hyperparameters {
+    for axis in &block.fixed {
+        axis.names.iter().zip(axis.values()).for_each(|(name, value)| assign(&mut base, name, value));
     }
+    base
 }
 
 /// Gives a hyperparameter a value that was read for it.
@@ -259,7 +299,7 @@ mod tests {
     #[test]
     fn an_override_that_changes_nothing_leaves_the_order() {
         let parse = || Space::parse("[grid]\nseed = [0, 1]\nhidden = [3, 4]\nl2 = [0, 1]\n", "s.toml").unwrap();
-        let names = |space: &Space| space.grid.iter().map(|axis| axis.name).collect::<Vec<_>>();
+        let names = |space: &Space| space.common.grid.iter().filter_map(Axis::name).collect::<Vec<_>>();
         let (mut same, mut other) = (parse(), parse());
         same.set("seed=[0.0,1]").unwrap();
         assert_eq!(names(&same), names(&parse()));
