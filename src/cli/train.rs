@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::setup::{DataDirectory, duration, initialise_blas, warn_of_memory};
+use super::setup::{DataDirectory, duration, initialise_blas, require_test_rows, warn_of_memory};
 use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
 use crate::data::{DataConfig, Dataset, Split};
@@ -41,7 +41,7 @@ pub struct Arguments {
     #[command(flatten)]
     config: DataConfig,
     /// Directory for train.toml (the configuration), history.csv, model.safetensors, environment.json and the pictures history.png (loss and accuracy) and
-    /// weights.png (what each hidden unit looks for); without it nothing is kept
+    /// weights.png (of images: what each hidden unit looks for); without it nothing is kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Measure on the test split too, once, at the end
@@ -81,8 +81,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let stop = arguments.out.as_ref().map(|_| signals::listen()).transpose()?;
     let blas = initialise_blas()?;
     let data = arguments.data.load(&arguments.config)?;
-    let train_rows = data.rows(Split::Train).len();
-    let trial = Trial::new(arguments.hyperparameters.clone().check(train_rows)?, &data.fingerprint);
+    if arguments.test {
+        require_test_rows(&data)?;
+    }
+    let trial = Trial::new(arguments.hyperparameters.clone().check(data.ground())?, &data.fingerprint);
     let site = Site { data: &data, blas: &blas, trial: &trial };
     let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return site.train(arguments, None) };
     directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
@@ -176,7 +178,9 @@ impl Site<'_> {
         let Some(network) = &ending.network else { return Ok(()) };
         let w1 = network.tensor("W1").expect("a network has it");
         let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
-        weights::grid(&fitted.in_pixels(w1), data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
+        if let Some(shape) = data.image().filter(|shape| weights::can_draw(*shape, trial.hyperparameters.hidden)) {
+            weights::grid(&fitted.in_pixels(w1), shape).write(&directory.join(WEIGHTS_PICTURE))?;
+        }
         let model = SavedModel::new(trial, data, &blas.kernel, network, ending.outcome.val_accuracy);
         model.write(&directory.join(MODEL))
     }

@@ -1,5 +1,6 @@
 //! Pixels: file formats, splits, minibatches, synthetic sets, downloads.
 
+mod arrays;
 pub mod augment;
 pub mod dataset;
 pub mod fetch;
@@ -14,4 +15,4 @@ pub mod sets;
 
 pub use dataset::{DataConfig, Dataset, Split};
 pub use files::Files;
-pub use sets::Format;
+pub use sets::{DatasetName, Format};

@@ -25,6 +25,7 @@ use super::optimizer::{Factors, Method, Scalars, blend, clip_factor, squares};
 use super::two_layer_net::{TwoLayerNet, largest};
 use super::wide::Wide;
 use crate::blas::lanes::Lanes;
+use crate::data::images::Label;
 use crate::data::minibatch::Batch;
 use crate::random::Purpose;
 use crate::random::dropout::{Dropped, Uniforms};
@@ -181,7 +182,7 @@ impl<W: Wide> Cohort<W> {
     ///
     /// # Panics
     /// As [`Cohort::iterate`].
-    pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
+    pub fn middle(&mut self, labels: &[Label], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
         assert_eq!(steps.len(), self.members.len(), "one step a member");
         let drops = |member: &&Member<W::Real>| member.method.dropout > 0.0;
         let units = self.members.iter().filter(drops).map(|member| member.places.len()).max();
@@ -254,7 +255,7 @@ impl<W: Wide> Cohort<W> {
         let rows = scratch.rows;
         self.scores(batch, weights, scratch, |k, scores| {
             let predicted = |row: usize| largest(scores.iter().skip(row).step_by(rows).copied());
-            let is_right = |&(row, &label): &(usize, &u8)| predicted(row) == usize::from(label);
+            let is_right = |&(row, &label): &(usize, &Label)| predicted(row) == usize::from(label);
             correct[k] += batch.labels().iter().enumerate().filter(is_right).count();
         });
     }
@@ -346,7 +347,7 @@ impl<T: Real> Member<T> {
     fn differentiate<W: Wide<Real = T>>(
         &mut self,
         wide: &mut W,
-        labels: &[u8],
+        labels: &[Label],
         scratch: &mut Scratch<T>,
         step: Step,
     ) -> f64 {

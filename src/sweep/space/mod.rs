@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use self::axis::{Axis, Place};
+use crate::data::images::Ground;
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Complaint, Error, Result};
 use crate::model::Hyperparameters;
@@ -51,7 +52,7 @@ impl Space {
         let base = if is_resolved { Hyperparameters::neutral() } else { Hyperparameters::default() };
         let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
         Resolved {
-            train_rows: data.rows(crate::data::Split::Train).len(),
+            ground: data.ground(),
             fingerprint: data.fingerprint.clone(),
             base: self.fixed_in(base),
             space: Self { data: config, ..self.clone() },
@@ -96,7 +97,7 @@ pub struct Resolved {
     space: Space,
     /// Every hyperparameter that is not in the grid.
     base: Hyperparameters,
-    train_rows: usize,
+    ground: Ground,
     fingerprint: String,
 }
 
@@ -105,7 +106,7 @@ impl Resolved {
     pub fn of_trial(trial: &Trial, data: &Dataset) -> Self {
         let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
         Self {
-            train_rows: data.rows(crate::data::Split::Train).len(),
+            ground: data.ground(),
             fingerprint: data.fingerprint.clone(),
             base: (*trial.hyperparameters).clone(),
             space: Space { data: config, ..Space::default() },
@@ -129,7 +130,7 @@ impl Resolved {
         match space.data.clone() {
             DataConfig {
                 train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
-            } => Ok(Self { train_rows, fingerprint, base: space.fixed_in(Hyperparameters::neutral()), space }),
+            } => Ok(Self { ground: train_rows.into(), fingerprint, base: space.fixed_in(Hyperparameters::neutral()), space }),
             _ => Err(Error::content(path, expected, "one without sizes of splits or fingerprint of data", remedy)),
         }
     }
@@ -151,7 +152,7 @@ impl Resolved {
                 assign(&mut hyperparameters, name, values[rest % values.len()]);
                 rest /= values.len();
             }
-            let checked = hyperparameters.check(self.train_rows).map_err(|error| self.space.located(error))?;
+            let checked = hyperparameters.check(self.ground).map_err(|error| self.space.located(error))?;
             let trial = Trial::new(checked, &self.fingerprint);
             assert!(ids.insert(trial.id.clone()), "two trials have the identity {}", trial.id);
             trials.push(trial);
