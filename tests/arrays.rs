@@ -81,7 +81,10 @@ fn float_rows_go_through_train_eval_sweep_status_and_report() {
     let out = text(&place.path("one"));
     let run = train(&data, TRAIN, &["--test", "--out", &out]);
     let report = run.json(0);
-    assert!(report["val_accuracy"].as_f64().unwrap() > 0.9 && report["test_accuracy"].as_f64().unwrap() > 0.6, "{run:?}");
+    assert!(
+        report["val_accuracy"].as_f64().unwrap() > 0.9 && report["test_accuracy"].as_f64().unwrap() > 0.6,
+        "{run:?}"
+    );
     assert!(run.stderr.contains("rows of 24 numbers in 20 classes from"), "{run:?}");
     assert!(run.stderr.contains("400 train / 100 val / 80 test rows"), "{run:?}");
     assert!(place.path("one/history.png").exists() && !place.path("one/weights.png").exists());
@@ -119,7 +122,8 @@ fn images_of_another_shape_are_trained_mirrored_drawn_and_measured() {
     write_images(&data, "train", 300, 28);
     write_images(&data, "test", 50, 28);
     let (data, out) = (text(&data), text(&place.path("out")));
-    let flags = "--dataset npy --hidden 9 --batch-size 30 --iterations 200 --learning-rate 1e-3 --weight-scale 1e-3 --l2 0.01";
+    let flags =
+        "--dataset npy --hidden 9 --batch-size 30 --iterations 200 --learning-rate 1e-3 --weight-scale 1e-3 --l2 0.01";
     let run = train(&data, flags, &["--test", "--out", &out, "--shift", "1"]);
     let report = run.json(0);
     assert!(report["test_accuracy"].as_f64().unwrap() > 0.8, "{run:?}");
@@ -217,7 +221,8 @@ fn each_fault_of_the_files_is_one_line_with_a_remedy() {
 fn what_needs_images_or_test_rows_says_so() {
     let (place, data) = place_of_floats();
     train(&data, TRAIN, &["--mirror", "0.5"]).refused(2, &["`mirror`: expected 0", "rows of numbers"]);
-    let spec = place.file("s.toml", "[data]\ndataset = \"npy\"\n[fixed]\nhidden = 3\nbatch_size = 10\n[grid]\nshift = [0, 2]\n");
+    let spec = place
+        .file("s.toml", "[data]\ndataset = \"npy\"\n[fixed]\nhidden = 3\nbatch_size = 10\n[grid]\nshift = [0, 2]\n");
     let sweep = Run::of(["sweep", &spec, "--data", &data, "--out", &text(&place.path("sweep"))]);
     sweep.refused(2, &["s.toml:7: `shift`: expected 0, as these data are rows of numbers"]);
     for name in ["test_x.npy", "test_y.npy"] {
@@ -230,7 +235,8 @@ fn what_needs_images_or_test_rows_says_so() {
     Run::of(["eval", &out, "--data", &data, "--test"]).refused(2, &["--test: expected data with test rows"]);
     Run::of(["eval", &out, "--data", &data, "--mirror"]).refused(2, &["--mirror: expected images"]);
     // The variable for CIFAR names no arrays.
-    let run = mlpgrid().args(["train", "--dataset", "npy"]).env("CIFAR10_DIR", &data).current_dir(place.path("")).output();
+    let run =
+        mlpgrid().args(["train", "--dataset", "npy"]).env("CIFAR10_DIR", &data).current_dir(place.path("")).output();
     Run::finish(run.unwrap()).refused(1, &["data/train_x.npy"]);
 }
 

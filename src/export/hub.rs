@@ -71,9 +71,8 @@ fn card(layers: &[Layers<'_>]) -> String {
     let [inputs, hidden, classes] = layers[0].sizes();
     let name = data.dataset.name();
     let task = if layers[0].provenance.image().is_some() { "image-classification" } else { "tabular-classification" };
-    let mut text = format!(
-        "---\nlibrary_name: pytorch\npipeline_tag: {task}\ntags:\n- mlpgrid\n- mlp\nmetrics:\n- accuracy\n"
-    );
+    let mut text =
+        format!("---\nlibrary_name: pytorch\npipeline_tag: {task}\ntags:\n- mlpgrid\n- mlp\nmetrics:\n- accuracy\n");
     if data.dataset.published().is_some() {
         let _ = writeln!(text, "datasets:\n- {}", if classes == 10 { "cifar10" } else { "cifar100" });
     }
@@ -87,7 +86,9 @@ fn card(layers: &[Layers<'_>]) -> String {
     }
     let what = match layers.len() {
         1 => format!("a network of two layers, {inputs} inputs, {hidden} hidden units, {classes} classes"),
-        count => format!("{count} networks of two layers, {inputs} inputs, {classes} classes; their probabilities are averaged"),
+        count => format!(
+            "{count} networks of two layers, {inputs} inputs, {classes} classes; their probabilities are averaged"
+        ),
     };
     let accuracy = |member: &Layers<'_>| {
         let accuracy = member.provenance.val_accuracy.map_or("unknown".to_owned(), |a| format!("{:.2} %", 100.0 * a));

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 use crate::data::sets::Shape;
 use crate::model::ensemble::Ensemble;
 use crate::model::saved::{Provenance, SavedModel};
-use crate::real::Precision;
 use crate::tensors::Tensor;
 
 /// A file of an export: its name, none where there is one file only, and its bytes.
@@ -31,8 +30,9 @@ pub type File = (&'static str, Vec<u8>);
 /// What was done to images, and the network: the names of the tensors in the order in which they are used.
 const NAMES: [&str; 7] = ["mean_image", "scale_image", "projection", "W1", "b1", "W2", "b2"];
 
-/// The tensors of a model, in its own precision.
+/// The tensors of a model, all of the type of its weights.
 struct Layers<'a> {
+    is_f64: bool,
     tensors: Vec<(&'static str, Tensor)>,
     provenance: &'a Provenance,
 }
@@ -42,9 +42,9 @@ impl<'a> Layers<'a> {
     fn of(ensemble: &'a Ensemble) -> Vec<Self> {
         let of_member = |member: &'a SavedModel| {
             let parts = member.tensors();
-            let precision = member.provenance.hyperparameters.precision;
-            let tensor = |name| Some((name, in_precision(parts.tensors.get(name)?, precision)));
-            Self { tensors: NAMES.into_iter().filter_map(tensor).collect(), provenance: &member.provenance }
+            let is_f64 = parts.tensors.get("W1").is_some_and(|w1| w1.numbers::<f64>().is_some());
+            let tensor = |name| Some((name, of_type(parts.tensors.get(name)?, is_f64)));
+            Self { is_f64, tensors: NAMES.into_iter().filter_map(tensor).collect(), provenance: &member.provenance }
         };
         ensemble.members.iter().map(of_member).collect()
     }
@@ -63,12 +63,12 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// A tensor in a precision.
-fn in_precision(tensor: &Tensor, precision: Precision) -> Tensor {
+/// A tensor in f64 or f32.
+fn of_type(tensor: &Tensor, is_f64: bool) -> Tensor {
     let numbers = tensor.to_f64();
-    match precision {
-        Precision::F32 => Tensor::new(tensor.shape(), numbers.into_iter().map(|number| number as f32).collect()),
-        Precision::F64 => Tensor::new(tensor.shape(), numbers),
+    match is_f64 {
+        true => Tensor::new(tensor.shape(), numbers),
+        false => Tensor::new(tensor.shape(), numbers.into_iter().map(|number| number as f32).collect()),
     }
 }
 

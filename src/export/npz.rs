@@ -6,7 +6,6 @@ use super::zip::Archive;
 use super::{Layers, description};
 use crate::data::sets::npy::Header;
 use crate::model::ensemble::Ensemble;
-use crate::real::Precision;
 
 /// The model as numpy reads it: `mean_image` (D), `scale_image` (D) and `projection` (k, D) where it has them, `W1` (k, H), `b1` (H), `W2`
 /// (H, C), `b2` (C); of an ensemble, the names of member k begin with `k.`. None where it is too large for the format, 4 GiB.
@@ -15,10 +14,7 @@ pub fn npz(ensemble: &Ensemble) -> Option<Vec<u8>> {
     let mut archive = Archive::default();
     let mut size = 0;
     for (k, member) in layers.iter().enumerate() {
-        let descr = match member.provenance.hyperparameters.precision {
-            Precision::F32 => "<f4",
-            Precision::F64 => "<f8",
-        };
+        let descr = if member.is_f64 { "<f8" } else { "<f4" };
         let prefix = if layers.len() > 1 { format!("{k}.") } else { String::new() };
         for (name, tensor) in &member.tensors {
             size += tensor.data_len() as u64;

@@ -6,7 +6,6 @@ use safetensors::View;
 use super::protobuf::Message;
 use super::{Layers, description};
 use crate::model::ensemble::Ensemble;
-use crate::real::Precision;
 use crate::tensors::Tensor;
 use crate::version;
 
@@ -19,17 +18,14 @@ const MOST_BYTES: u64 = (1 << 31) - 1;
 /// 2 GiB, or its members differ in precision.
 pub fn onnx(ensemble: &Ensemble) -> Option<Vec<u8>> {
     let layers = Layers::of(ensemble);
-    let precision = layers[0].provenance.hyperparameters.precision;
+    let is_f64 = layers[0].is_f64;
     let all = || layers.iter().flat_map(|member| &member.tensors);
     let bytes: u64 = all().map(|(_, tensor)| tensor.data_len() as u64).sum();
-    let is_one = layers.iter().all(|member| member.provenance.hyperparameters.precision == precision);
+    let is_one = layers.iter().all(|member| member.is_f64 == is_f64);
     if bytes > MOST_BYTES - (1 << 20) || !is_one {
         return None;
     }
-    let of_type: u64 = match precision {
-        Precision::F32 => 1,
-        Precision::F64 => 11,
-    };
+    let of_type: u64 = if is_f64 { 11 } else { 1 };
     let [inputs, _, classes] = layers[0].sizes();
     let is_ensemble = layers.len() > 1;
     let output = if is_ensemble { "probabilities" } else { "scores" };
@@ -70,7 +66,7 @@ pub fn onnx(ensemble: &Ensemble) -> Option<Vec<u8>> {
         }
     }
     if is_ensemble {
-        let count = super::in_precision(&Tensor::new(&[1], vec![layers.len() as f64]), precision);
+        let count = super::of_type(&Tensor::new(&[1], vec![layers.len() as f64]), is_f64);
         graph = graph.message(5, &initializer("members", of_type, &count));
     }
     graph = graph.message(11, &value("x", of_type, inputs)).message(12, &value(output, of_type, classes));

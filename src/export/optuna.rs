@@ -30,7 +30,8 @@ pub fn journal(name: &str, trials: &[Trial], results: &Results) -> Vec<u8> {
     });
     let study = json!({ "op_code": 0, "worker_id": "mlpgrid", "study_name": name, "directions": [2] });
     let recorded = trials.iter().filter_map(|trial| Some((trial, results.records.get(&trial.id)?)));
-    let lines = std::iter::once(study).chain(constants).chain(recorded.map(|(trial, record)| of_trial(&axes, trial, record)));
+    let lines =
+        std::iter::once(study).chain(constants).chain(recorded.map(|(trial, record)| of_trial(&axes, trial, record)));
     lines.flat_map(|line| (line.to_string() + "\n").into_bytes()).collect()
 }
 

@@ -256,8 +256,12 @@ mod tests {
             let bytes = Header::bytes("<f4", shape);
             assert_eq!(bytes.len() % ALIGNMENT, 0);
             let header = Header::read(&bytes).expect("a header");
-            let expected =
-                Header { descr: Some("<f4".to_owned()), fortran_order: false, shape: shape.to_vec(), offset: bytes.len() };
+            let expected = Header {
+                descr: Some("<f4".to_owned()),
+                fortran_order: false,
+                shape: shape.to_vec(),
+                offset: bytes.len(),
+            };
             assert_eq!(header, expected);
         }
         let text = "{'descr': [('a', '<f4')], 'fortran_order': True, 'shape': (5,), }";

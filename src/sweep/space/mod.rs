@@ -130,7 +130,12 @@ impl Resolved {
         match space.data.clone() {
             DataConfig {
                 train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
-            } => Ok(Self { ground: train_rows.into(), fingerprint, base: space.fixed_in(Hyperparameters::neutral()), space }),
+            } => Ok(Self {
+                ground: train_rows.into(),
+                fingerprint,
+                base: space.fixed_in(Hyperparameters::neutral()),
+                space,
+            }),
             _ => Err(Error::content(path, expected, "one without sizes of splits or fingerprint of data", remedy)),
         }
     }
