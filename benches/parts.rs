@@ -3,9 +3,9 @@
 use divan::{Bencher, black_box};
 use mlpgrid::blas;
 use mlpgrid::blas::lanes::Lanes;
-use mlpgrid::data::images::Rows;
+use mlpgrid::data::images::Label;
 use mlpgrid::data::minibatch::{Batch, Minibatch};
-use mlpgrid::data::prepare::Source;
+use mlpgrid::data::prepare::{Applied, Source};
 use mlpgrid::data::sampler::{Sampler, Sampling};
 use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
@@ -30,9 +30,9 @@ fn main() {
 }
 
 /// Images that cost what real ones cost: more of them than any cache holds.
-fn images() -> (Vec<u8>, Vec<u8>) {
+fn images() -> (Vec<u8>, Vec<Label>) {
     let pixels = (0..ROWS * PIXELS).map(|at| (at * 31 % 251) as u8).collect();
-    (pixels, (0..ROWS).map(|row| (row % 10) as u8).collect())
+    (pixels, (0..ROWS).map(|row| (row % 10) as Label).collect())
 }
 
 fn draw(sampler: &mut Sampler) -> [u32; BATCH] {
@@ -48,12 +48,9 @@ fn gather(bencher: Bencher) {
     let (mut batch, mean) = (Minibatch::<f32>::new(BATCH, PIXELS), vec![120.5; PIXELS]);
     bencher.bench_local(|| {
         let rows = draw(&mut sampler);
-        let images = Rows { pixels: &pixels, labels: &labels };
-        batch.gather(
-            &Source::Bytes { rows: images, mean: &mean, factor: None, projection: None },
-            rows.iter().map(|&row| row as usize),
-            None,
-        );
+        let by = Applied { mean: &mean, factor: None, projection: None };
+        let images = Source::Bytes { values: &pixels, labels: &labels, by };
+        batch.gather(&images, rows.iter().map(|&row| row as usize), None);
         black_box(&batch);
     });
 }
@@ -124,6 +121,6 @@ fn network(seed: u64) -> TwoLayerNet<f32> {
     TwoLayerNet::random(PIXELS, HIDDEN, 10, [1e-4; 2], &mut random::stream(seed, Purpose::Init, 0))
 }
 
-fn labels() -> Vec<u8> {
-    (0..BATCH).map(|row| (row % 10) as u8).collect()
+fn labels() -> Vec<Label> {
+    (0..BATCH).map(|row| (row % 10) as Label).collect()
 }

@@ -36,6 +36,7 @@ pub mod blas;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod integer;
 pub mod limits;

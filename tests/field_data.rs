@@ -14,7 +14,7 @@ use common::archive::{FOLDER, archive_of, entries, names, tar_gz};
 use common::{Place, Run, mlpgrid, real_cifar, text, wait_until};
 use mlpgrid::data::fetch::{self, Archive, Patience, Progress};
 use mlpgrid::data::sets::contents::Contents;
-use mlpgrid::data::{DataConfig, Format};
+use mlpgrid::data::{DataConfig, DatasetName, Format};
 use mlpgrid::model::saved::{Provenance, SavedModel};
 use mlpgrid::{Error, Result};
 
@@ -180,7 +180,7 @@ fn a_model_of_another_data_set_is_refused_by_the_name_of_that() {
     let model = trained(&place, &[]);
     let file = place.path("out/model.safetensors");
     let mut other = SavedModel::read(&file).unwrap();
-    other.provenance.data.dataset = Format::Cifar100;
+    other.provenance.data.dataset = DatasetName::Cifar100;
     other.write(&file).unwrap();
     eval(&model, &place.data(), &[])
         .refused(1, &["train.bin", "one of the files of CIFAR-100", "but the files of CIFAR-10", "--data"]);

@@ -71,6 +71,8 @@ fn error_messages_are_as_they_were_reviewed() {
     file("other.toml", "[fixed]\nhidden = 4\niterations = 5\nbatch_size = 10\n[grid]\nseed = [1, 2]\n");
     fs::create_dir(place.path("nothing")).expect("a folder");
     fs::create_dir(place.path("short")).expect("a folder");
+    fs::create_dir(place.path("halves")).expect("a folder");
+    file("halves/train_x.npy", "no array");
     for name in [
         "data_batch_1.bin",
         "data_batch_2.bin",
@@ -125,6 +127,12 @@ report nothing
 eval nothing --data DATA
 eval not.safetensors --data DATA
 eval out --data DATA --val 200
+train --dataset npy --data nothing
+train --dataset npy --data halves
+train --dataset npy --data DATA
+export nothing --format npz --out new.npz
+export out --format numpy --out new.npz
+export one --format optuna --out new.log
 synth --dir new --rows-per-file 1
 bench --batch-size 0
 fetch --dataset mnist";

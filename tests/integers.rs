@@ -137,8 +137,8 @@ fn an_update_in_integers_is_that_of_f32_to_their_digits() {
     let network = TwoLayerNet::<f32>::random(inputs, 20, 10, [1e-2; 2], &mut stream);
     let mut normal = || random::Normals::normal(&mut stream);
     let pixels: Vec<u8> = (0..40 * inputs).map(|_| (normal() * 50.0 + 120.0) as u8).collect();
-    let labels: Vec<u8> = (0..40).map(|image| image % 10).collect();
-    let rows = Rows { pixels: &pixels, labels: &labels };
+    let labels: Vec<u16> = (0..40).map(|image| image % 10).collect();
+    let rows = Rows::of_bytes(&pixels, &labels);
     let prepared = Fitted::of_mean(vec![119.3; inputs]).prepared::<f32>();
     let source = prepared.source(rows);
     let f32 = first_layer_after_an_iteration::<Blas<f32>>(&network, &source);

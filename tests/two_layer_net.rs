@@ -29,8 +29,8 @@ fn matrix<T: Real>(value: &Value) -> Array2<T> {
     Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| rows[row][column])
 }
 
-fn labels(value: &Value) -> Vec<u8> {
-    value.as_array().expect("a list").iter().map(|label| label.as_u64().expect("a label") as u8).collect()
+fn labels(value: &Value) -> Vec<u16> {
+    value.as_array().expect("a list").iter().map(|label| label.as_u64().expect("a label") as u16).collect()
 }
 
 fn net<T: Real>(value: &Value) -> TwoLayerNet<T> {
@@ -126,7 +126,7 @@ const STEP: f64 = 1e-3;
 struct Case<T> {
     net: TwoLayerNet<T>,
     x: Array2<T>,
-    y: Vec<u8>,
+    y: Vec<u16>,
 }
 
 fn random_case<T: Real>(
@@ -142,13 +142,13 @@ fn random_case<T: Real>(
     net.b1.mapv_inplace(|_| T::from_f64(random.random_range(-0.5..0.5)));
     net.b2.mapv_inplace(|_| T::from_f64(random.random_range(-0.5..0.5)));
     let x = Array2::from_shape_simple_fn((rows, inputs), || T::from_f64(random.random_range(-1.0..1.0)));
-    let y = (0..rows).map(|_| random.random_range(0..classes) as u8).collect();
+    let y = (0..rows).map(|_| random.random_range(0..classes) as u16).collect();
     let z = x.dot(&net.w1) + &net.b1;
     z.iter().all(|value| value.as_f64().abs() > margin).then_some(Case { net, x, y })
 }
 
 /// The gradient by central differences: the five-point rule with steps of 1e-3, whose own error is some 1e-11.
-fn central_differences(net: &TwoLayerNet<f64>, x: &Array2<f64>, y: &[u8], l2: f64) -> TwoLayerNet<f64> {
+fn central_differences(net: &TwoLayerNet<f64>, x: &Array2<f64>, y: &[u16], l2: f64) -> TwoLayerNet<f64> {
     let mut moved = net.clone();
     let count = flat(net).len();
     let mut at = |parameter: usize, change: f64| {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Start as Timing;
 use crate::blas;
 use crate::blas::lanes::Lanes;
-use crate::data::images::Rows;
+use crate::data::images::{Label, Rows};
 use crate::data::minibatch::{Batch, Changes, ImageChanges};
 use crate::data::prepare::{Fitted, Prepared};
 use crate::data::sampler::{Sampler, Sampling};
@@ -70,19 +70,19 @@ impl Cell {
 #[derive(Clone, Debug, Default)]
 pub struct Images {
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<Label>,
 }
 
 impl Images {
     /// In memory.
-    pub const BYTES: u64 = (ROWS * (PIXELS + 1)) as u64;
+    pub const BYTES: u64 = (ROWS * (PIXELS + size_of::<Label>())) as u64;
 
     /// As many as no cache holds.
     pub fn random() -> Self {
         let mut stream = random::stream(0, Purpose::SyntheticImages, 0);
         let mut pixels = vec![0; ROWS * PIXELS];
         stream.fill_bytes(&mut pixels);
-        Self { pixels, labels: (0..ROWS).map(|_| stream.random_range(0..CLASSES as u8)).collect() }
+        Self { pixels, labels: (0..ROWS).map(|_| stream.random_range(0..CLASSES as Label)).collect() }
     }
 
     /// These, drawn now if they were not needed before.
@@ -94,7 +94,7 @@ impl Images {
     }
 
     fn rows(&self) -> Rows<'_> {
-        Rows { pixels: &self.pixels, labels: &self.labels }
+        Rows::of_bytes(&self.pixels, &self.labels)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::setup::{DataDirectory, initialise_blas, split};
+use super::setup::{DataDirectory, initialise_blas, require_test_rows, split};
 use super::terminal::{log, percent, print_json, warn};
 use crate::data::augment::View;
 use crate::data::dataset::Splits;
@@ -199,7 +199,15 @@ fn measure(arguments: &Arguments, path: &Path, ensemble: &Ensemble) -> Result<Re
             return Err(Error::content(path, "members of the same data and splits", found, "write the ensemble again"));
         }
     }
+    if arguments.test {
+        require_test_rows(&data)?;
+    }
     let views = views(arguments);
+    if views.len() > 1 && data.image().is_none() {
+        let flag = if arguments.mirror { "--mirror" } else { "--shift" };
+        let found = "rows of numbers";
+        return Err(Error::usage(flag, "images, which have other views", found, format!("leave {flag} out")));
+    }
     let is_plain = ensemble.members.len() == 1 && views.len() == 1;
     let splits = [(Split::Train, arguments.train), (Split::Val, true), (Split::Test, arguments.test)];
     let mut of_ensemble = [None; 3];
@@ -324,7 +332,7 @@ fn refuse_trained_rows(val: usize, trained_rows: usize, images: usize) -> Result
 }
 
 /// The file itself, or the model in a directory of `train` or `sweep`.
-fn model_file(path: &Path) -> Result<PathBuf> {
+pub(super) fn model_file(path: &Path) -> Result<PathBuf> {
     let file = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => model_in(path)?,
         Ok(_) => path.to_path_buf(),

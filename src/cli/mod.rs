@@ -3,9 +3,11 @@
 pub mod bench;
 mod dry_run;
 pub mod eval;
+pub mod export;
 pub mod fetch;
 pub mod info;
 mod kernels;
+pub mod manual;
 pub mod process;
 pub mod refine;
 pub mod replay;
@@ -61,12 +63,18 @@ pub enum Command {
     Refine(refine::Arguments),
     /// Measure a saved model
     Eval(eval::Arguments),
+    /// Write a model for numpy, ONNX, PyTorch or a model hub, or a sweep for Optuna
+    Export(export::Arguments),
     /// Measure throughput against the machine's own matrix multiply
     Bench(bench::Arguments),
     /// Replay the cs231n notebook and compare every number with the published one
     Replay(replay::Arguments),
     /// Print what this program runs on: version, OpenBLAS and its kernel, machine
     Info(info::Arguments),
+    /// Print what the shell needs to complete commands and flags
+    Completions(manual::Completions),
+    /// Write the manual pages
+    Man(manual::Pages),
     /// Take orders of another process of this program, where one has no room for all workers
     #[command(hide = true, name = processes::COMMAND)]
     Process(process::Arguments),
@@ -91,9 +99,12 @@ pub fn run(command_line: &CommandLine) -> Result<u8> {
         Some(Command::Report(arguments)) => report::run(arguments),
         Some(Command::Refine(arguments)) => refine::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Export(arguments)) => export::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Info(arguments)) => info::run(arguments),
+        Some(Command::Completions(arguments)) => manual::completions(arguments),
+        Some(Command::Man(arguments)) => manual::pages(arguments),
         Some(Command::Process(arguments)) => process::run(arguments),
         None => Err(Error::usage("mlpgrid", "a command", "none", "see mlpgrid --help")),
     }

@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::setup::{DataDirectory, initialise_blas};
 use super::terminal::{log, print, print_json};
 use super::train::headline;
-use crate::data::Dataset;
-use crate::data::Format;
 use crate::data::sets::synthetic::Manifest;
+use crate::data::{Dataset, DatasetName, Format};
 use crate::error::Result;
 use crate::files;
 use crate::limits;
@@ -114,11 +113,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 /// error.
 fn load(place: &DataDirectory) -> Result<std::result::Result<Dataset, String>> {
     let format = Format::Cifar10;
-    let directory = format.locate(&place.path())?;
+    let directory = format.locate(&place.path(DatasetName::Cifar10))?;
     if !format.is_in(&directory)? {
         return Ok(Err(format!(
             "no CIFAR-10 in {}; give its directory with --data or CIFAR10_DIR, or get it with `mlpgrid fetch`",
-            place.path().display()
+            place.path(DatasetName::Cifar10).display()
         )));
     }
     if Manifest::read(&directory)?.is_some() {
@@ -135,7 +134,7 @@ fn draw(directory: &Path, toy: &Toy, cifar: Option<&Cifar>) -> Result<()> {
     plots::history(&headline, &cifar.losses, &cifar.outcome.curve).write(&directory.join(HISTORY_PICTURE))?;
     let Some(network) = &cifar.network else { return Ok(()) };
     let w1 = network.tensor("W1").expect("a network has it");
-    weights::grid(w1, cifar::data_config().dataset.shape).write(&directory.join(WEIGHTS_PICTURE))
+    weights::grid(w1, Format::Cifar10.shape).write(&directory.join(WEIGHTS_PICTURE))
 }
 
 /// The numbers by group, then the verdict.

@@ -1,10 +1,13 @@
 //! `mlpgrid report`: what a sweep's directory holds, merged.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::terminal::{log, print_json, warn};
-use crate::error::Result;
-use crate::report::leaderboard;
+use crate::error::{Error, Result};
+use crate::export::tensorboard;
+use crate::files::{self, RealDisk};
+use crate::report::leaderboard::{self, Row};
 use crate::report::publish::{self, Summary, kernels_warning};
 use crate::sweep::directory;
 use crate::sweep::journal::Results;
@@ -21,9 +24,12 @@ pub struct Arguments {
     /// A sweep's directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Rows of the table
+    /// Rows of the table, and trials for TensorBoard
     #[arg(long, value_name = "ROWS", default_value_t = TABLE_ROWS)]
     top: usize,
+    /// Folder for event files that TensorBoard reads, of the best trials, with their hyperparameters
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 }
 
 /// Writes the leaderboard and the best model of everything that any process recorded here, and prints one JSON object. The code is
@@ -40,8 +46,28 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     results.damage_warnings(others_write).for_each(|warning| warn(warning));
     let search = Search::new(&space, &trials)?;
     let summary = publish("report", directory, &search, &trials, &mut results, arguments.top)?;
+    if let Some(folder) = &arguments.tensorboard {
+        tensorboard(folder, &trials, &results, arguments.top)?;
+    }
     print_json(&summary)?;
     Ok(summary.exit_code())
+}
+
+/// Writes the best trials for TensorBoard, a folder each.
+fn tensorboard(folder: &Path, trials: &[Trial], results: &Results, top: usize) -> Result<()> {
+    const FILE: &str = "events.out.tfevents.0.mlpgrid";
+    let write = |folder: &Path, bytes: &[u8]| {
+        fs::create_dir_all(folder).map_err(Error::io("create the directory", folder))?;
+        files::replace_on(&RealDisk, &folder.join(FILE), &[bytes])
+    };
+    write(folder, &tensorboard::experiment(trials))?;
+    let rows = leaderboard::rank(trials, results);
+    for Row { trial, .. } in rows.iter().take(top) {
+        write(&folder.join(&trial.id), &tensorboard::events(trial, &results.records[&trial.id]))?;
+    }
+    let count = rows.len().min(top);
+    log(&format!("report: the best {count} trials are in {}: tensorboard --logdir {0}", folder.display()));
+    Ok(())
 }
 
 /// Writes leaderboard and best model, and prints the `top` rows as a table; `command` is named in the line below it.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::terminal::{log, warn};
 use crate::blas::{self, Blas};
-use crate::data::dataset::Splits;
-use crate::data::{DataConfig, Dataset, Files, Format};
+use crate::data::{DataConfig, Dataset, DatasetName, Files};
 use crate::error::{Error, Result};
 use crate::integer::kernel;
 use crate::limits::{self, megabytes};
@@ -16,16 +15,17 @@ use crate::machine::{available_cores, available_memory_bytes};
 /// Where the data are.
 #[derive(Debug, clap::Args)]
 pub struct DataDirectory {
-    /// Directory of the CIFAR binary files [default: CIFAR10_DIR of the environment, or data where that is not set or empty]
+    /// Directory of the CIFAR binary files, or of your arrays [default: CIFAR10_DIR of the environment for CIFAR, or data where that is not set or empty]
     #[arg(long = "data", value_name = "DIR")]
     given: Option<PathBuf>,
 }
 
 impl DataDirectory {
-    /// The directory.
-    pub fn path(&self) -> PathBuf {
-        let from_environment = || env::var_os("CIFAR10_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-        self.given.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from("data"))
+    /// The directory of a data set.
+    pub fn path(&self, dataset: DatasetName) -> PathBuf {
+        let is_named = dataset.published().is_some();
+        let named = || env::var_os("CIFAR10_DIR").filter(|value| is_named && !value.is_empty()).map(PathBuf::from);
+        self.given.clone().or_else(named).unwrap_or_else(|| PathBuf::from("data"))
     }
 
     /// Loads the data, and logs which.
@@ -40,13 +40,13 @@ impl DataDirectory {
     ///
     /// # Errors
     /// As [`Files::read`], or a limit of the machine leaves too little for them.
-    pub fn read(&self, format: Format) -> Result<Files> {
-        let directory = self.path();
-        let bytes = Files::bytes_of(&directory, format);
+    pub fn read(&self, dataset: DatasetName) -> Result<Files> {
+        let directory = self.path(dataset);
+        let bytes = Files::bytes_of(&directory, dataset);
         // Training images are copied once, into one run of memory; what has been copied is given back, but stays mapped until the end.
         limits::foresee("the data", 2 * bytes)?;
         warn_of_memory(bytes + PROGRAM_BYTES, "ask for more memory");
-        let files = Files::read(&directory, format)?;
+        let files = Files::read(&directory, dataset)?;
         if let Some(warning) = &files.warning {
             warn(warning);
         }
@@ -61,14 +61,20 @@ impl DataDirectory {
 pub fn split(files: Files, config: &DataConfig) -> Result<Dataset> {
     let mut data = files.split(config)?;
     data.cache = cache_folder();
-    let Splits { train, val, test } = data.splits;
-    let name = if data.is_synthetic { "synthetic data (not CIFAR)" } else { data.config.dataset.name };
-    log(&format!(
-        "data: {name} from {}, {train} train / {val} val / {test} test rows, fingerprint {}",
-        data.directory.display(),
-        data.fingerprint
-    ));
+    log(&format!("data: {}", data.description()));
     Ok(data)
+}
+
+/// Refuses to measure on test rows that the data do not have.
+///
+/// # Errors
+/// There are none.
+pub fn require_test_rows(data: &Dataset) -> Result<()> {
+    if data.splits.test > 0 {
+        return Ok(());
+    }
+    let remedy = "leave --test out, or write test_x.npy and test_y.npy before anything is trained on these data";
+    Err(Error::usage("--test", "data with test rows", format!("none in {}", data.directory.display()), remedy))
 }
 
 /// Where what takes long to make is kept: `MLPGRID_CACHE_DIR`, or `mlpgrid` in the user's folder of caches. None where that variable is

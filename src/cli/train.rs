@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::setup::{DataDirectory, duration, initialise_blas, warn_of_memory, workers_of};
+use super::setup::{DataDirectory, duration, initialise_blas, require_test_rows, warn_of_memory, workers_of};
 use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
 use crate::blas::set_one_thread;
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[command(flatten)]
     config: DataConfig,
     /// Directory for train.toml (the configuration), history.csv, model.safetensors, environment.json and the pictures history.png (loss and accuracy) and
-    /// weights.png (what each hidden unit looks for); without it nothing is kept
+    /// weights.png (of images: what each hidden unit looks for); without it nothing is kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads that share the work; their number shows in no result [default: SLURM_CPUS_PER_TASK, else the cores that affinity and
@@ -86,8 +86,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let stop = arguments.out.as_ref().map(|_| signals::listen()).transpose()?;
     let blas = initialise_blas()?;
     let data = arguments.data.load(&arguments.config)?;
-    let train_rows = data.rows(Split::Train).len();
-    let trial = Trial::new(arguments.hyperparameters.clone().check(train_rows)?, &data.fingerprint);
+    if arguments.test {
+        require_test_rows(&data)?;
+    }
+    let trial = Trial::new(arguments.hyperparameters.clone().check(data.ground())?, &data.fingerprint);
     let site = Site { data: &data, blas: &blas, trial: &trial };
     let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return site.train(arguments, None) };
     directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
@@ -189,7 +191,9 @@ impl Site<'_> {
         let w1 = network.tensor("W1").expect("a network has it");
         let precision = trial.hyperparameters.precision;
         let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
-        weights::grid(&fitted.in_pixels(w1), data.shape()).write(&directory.join(WEIGHTS_PICTURE))?;
+        if let Some(shape) = data.image().filter(|shape| weights::can_draw(*shape, trial.hyperparameters.hidden)) {
+            weights::grid(&fitted.in_pixels(w1), shape).write(&directory.join(WEIGHTS_PICTURE))?;
+        }
         let model = SavedModel::new(trial, data, precision.kernel(&blas.kernel), network, ending.outcome.val_accuracy);
         model.write(&directory.join(MODEL))
     }

@@ -1,8 +1,9 @@
 //! Minibatches of bytes, for arithmetics that multiply pixels as they are: the mean and the factor of a preparation come with them.
 
 use super::augment::Augment;
+use super::images::Label;
 use super::minibatch::{Batch, Changes, ImageChanges};
-use super::prepare::Source;
+use super::prepare::{Applied, Source};
 use crate::random::dropout::{Dropped, Uniforms};
 use crate::random::{self, Purpose};
 
@@ -13,7 +14,7 @@ pub struct ByteBatch {
     pixels: Vec<u8>,
     room: usize,
     inputs: usize,
-    labels: Vec<u8>,
+    labels: Vec<Label>,
     rows: usize,
     mean: Vec<f32>,
     factor: Option<Vec<f32>>,
@@ -72,7 +73,7 @@ impl Batch<f32> for ByteBatch {
         rows: impl ExactSizeIterator<Item = usize>,
         changes: Option<&Changes>,
     ) {
-        let Source::Bytes { rows: from, mean, factor, projection: None } = *from else {
+        let Source::Bytes { values, labels, by: Applied { mean, factor, projection: None } } = *from else {
             panic!("checked: integers multiply bytes");
         };
         self.rows = rows.len();
@@ -89,9 +90,9 @@ impl Batch<f32> for ByteBatch {
             .filter(|changes| is_change(&changes.images))
             .map(|changes| (changes, random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64)));
         let (inputs, stride) = (self.inputs, self.stride());
-        let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
+        let source = |row: usize| &values[row * inputs..(row + 1) * inputs];
         for ((target, label), row) in self.pixels.chunks_exact_mut(stride).zip(&mut self.labels).zip(rows) {
-            *label = from.labels[row];
+            *label = labels[row];
             match &mut views {
                 None => target[..inputs].copy_from_slice(source(row)),
                 Some((changes, stream)) => {
@@ -119,7 +120,7 @@ impl Batch<f32> for ByteBatch {
         }
     }
 
-    fn labels(&self) -> &[u8] {
+    fn labels(&self) -> &[Label] {
         &self.labels[..self.rows]
     }
 }

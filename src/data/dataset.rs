@@ -9,22 +9,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::Files;
-use super::images::{Images, Rows};
+use super::images::{Ground, Images, Rows, Values};
 use super::prepare::{Fitted, Preparation, Recipe, cache, components};
 use super::sets::contents::hex;
-use super::sets::{Format, Shape};
+use super::sets::{DatasetName, Shape};
 use crate::blas;
 use crate::error::{Error, Result};
 use crate::numbers;
 
 /// Which data, and how many rows of each split. What is left out is resolved when the files are read: `val` is 1,000 rows
-/// or a tenth of the training images, whichever is fewer; `train` all other training images; `test` all test images.
+/// or a tenth of the training images, whichever is fewer, or all rows of their own files; `train` all other training images; `test` all
+/// test images.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Data set and labels
     #[arg(long, value_enum, default_value_t)]
-    pub dataset: Format,
+    pub dataset: DatasetName,
     /// Training rows: the first of the training images [default: all that validation leaves; 49000 of CIFAR-10]
     #[arg(long, value_name = "ROWS", value_parser = numbers::parse_whole::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +56,7 @@ pub enum Split {
     Test,
 }
 
-/// Rows of each split, which the data have: at least one each, and no row in two.
+/// Rows of each split, which the data have: at least one each, and no row in two. Test rows may be none where the data have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Splits {
     /// The first of the training images.
@@ -67,13 +68,14 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// What `config` asks for of `training` and `test` images, with the sizes that it leaves out.
+    /// What `config` asks for of `training` and `test` images, with the sizes that it leaves out. The last `own_validation` of the training
+    /// images are for validation alone, where that is a number.
     ///
     /// # Errors
     /// A split asks for none, or for more rows than there are.
-    pub fn of(config: &DataConfig, training: usize, test: usize) -> Result<Self> {
-        let val = config.val.unwrap_or_else(|| 1000.min(training / 10).max(1));
-        let train = config.train.unwrap_or(training.saturating_sub(val));
+    pub fn of(config: &DataConfig, training: usize, own_validation: Option<usize>, test: usize) -> Result<Self> {
+        let val = config.val.or(own_validation).unwrap_or_else(|| 1000.min(training / 10).max(1));
+        let train = config.train.unwrap_or(training.saturating_sub(own_validation.unwrap_or(val)));
         let test_rows = config.test.unwrap_or(test);
         let check = |name: &str, rows: usize, most: usize, of: &str| {
             let expected = format!("1 to {most} rows (there are {of})");
@@ -83,9 +85,18 @@ impl Splits {
             let remedy = "ask for fewer rows, or at least one";
             Err(Error::usage(format!("data split `{name}`"), expected, rows.to_string(), remedy))
         };
-        check("val", val, training.saturating_sub(1), &format!("{training} training images"))?;
-        check("train", train, training - val, &format!("{training} training images, {val} of them for validation"))?;
-        check("test", test_rows, test, &format!("{test} test images"))?;
+        if let Some(own) = own_validation {
+            let rows = training - own;
+            check("val", val, own, &format!("{own} validation rows in files of their own"))?;
+            check("train", train, rows, &format!("{rows} training rows, beside those for validation"))?;
+        } else {
+            let of = format!("{training} training images");
+            check("val", val, training.saturating_sub(1), &of)?;
+            check("train", train, training - val, &format!("{of}, {val} of them for validation"))?;
+        }
+        if test > 0 || test_rows > 0 {
+            check("test", test_rows, test, &format!("{test} test images"))?;
+        }
         Ok(Self { train, val, test: test_rows })
     }
 }
@@ -101,12 +112,12 @@ impl Files {
     /// # Errors
     /// A split asks for more rows than there are.
     pub fn splits(&self, config: &DataConfig) -> Result<Splits> {
-        Splits::of(config, self.training.labels.len(), self.test.labels.len())
+        Splits::of(config, self.training.labels.len(), self.own_validation, self.test.labels.len())
     }
 
     /// The fingerprint that these files have with these splits.
     pub fn fingerprint(&self, splits: Splits) -> String {
-        fingerprint(&self.digest, self.format, splits)
+        fingerprint(&self.digest, self.dataset, splits)
     }
 
     /// The data set with these splits.
@@ -114,7 +125,7 @@ impl Files {
     /// # Errors
     /// A split asks for more rows than there are, or the fingerprint is not the one that `config` names.
     pub fn split(self, config: &DataConfig) -> Result<Dataset> {
-        assert_eq!(self.format, config.dataset, "labels are those of the format that was read");
+        assert_eq!(self.dataset, config.dataset, "labels are those of the data set that was read");
         let splits = self.splits(config)?;
         let fingerprint = self.fingerprint(splits);
         if let Some(expected) = config.fingerprint.as_ref().filter(|&expected| *expected != fingerprint) {
@@ -122,7 +133,7 @@ impl Files {
             let expected = format!("data with fingerprint {expected}");
             return Err(Error::content(&self.directory, expected, fingerprint, remedy));
         }
-        let Self { training, test, directory, is_synthetic, .. } = self;
+        let Self { training, test, shape, has_images, classes, directory, is_synthetic, .. } = self;
         let Splits { train, val, test: test_rows } = splits;
         // The fingerprint has been compared: what is made of the data does not depend on whether it was asked for.
         let config = DataConfig {
@@ -135,6 +146,9 @@ impl Files {
         Ok(Dataset {
             training,
             test,
+            shape,
+            has_images,
+            classes,
             splits,
             config,
             fingerprint,
@@ -154,6 +168,9 @@ type Made = Arc<Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>>;
 pub struct Dataset {
     training: Images,
     test: Images,
+    shape: Shape,
+    has_images: bool,
+    classes: usize,
     /// Rows of each split.
     pub splits: Splits,
     /// As asked for, with the sizes that were found.
@@ -191,7 +208,7 @@ impl Dataset {
 
     /// Bytes of images and labels in memory.
     pub fn bytes(&self) -> usize {
-        [&self.training, &self.test].iter().map(|images| images.pixels.len() + images.labels.len()).sum()
+        [&self.training, &self.test].iter().map(|images| images.values.bytes() + size_of_val(&images.labels[..])).sum()
     }
 
     /// What `make` makes of the images, made once and shared. The `name` stands for everything that it depends on beside the images.
@@ -246,22 +263,52 @@ impl Dataset {
         self.shape().inputs()
     }
 
-    /// The shape of an image.
+    /// The shape of an image; of a row of D numbers, that of one pixel of D channels.
     pub fn shape(&self) -> Shape {
-        self.config.dataset.shape
+        self.shape
+    }
+
+    /// The shape of an image, where rows are images.
+    pub fn image(&self) -> Option<Shape> {
+        self.has_images.then_some(self.shape)
+    }
+
+    /// What the training rows are.
+    pub fn ground(&self) -> Ground {
+        let has_bytes = matches!(self.training.values, Values::Bytes(_));
+        Ground { rows: self.splits.train, inputs: self.inputs(), has_images: self.has_images, has_bytes }
     }
 
     /// C, the number of classes.
     pub fn classes(&self) -> usize {
-        self.config.dataset.classes
+        self.classes
+    }
+
+    /// In one line, what they are and where they come from.
+    pub fn description(&self) -> String {
+        let Shape { rows, columns, channels } = self.shape;
+        let name = match (self.config.dataset.published(), self.ground()) {
+            _ if self.is_synthetic => "synthetic data (not CIFAR)".to_owned(),
+            (Some(format), _) => format.name.to_owned(),
+            (None, Ground { has_images: true, .. }) => {
+                format!("images of {rows} x {columns} x {channels} in {} classes", self.classes)
+            }
+            (None, Ground { has_bytes, .. }) => {
+                let kind = if has_bytes { "bytes" } else { "numbers" };
+                format!("rows of {channels} {kind} in {} classes", self.classes)
+            }
+        };
+        let Splits { train, val, test } = self.splits;
+        let place = self.directory.display();
+        format!("{name} from {place}, {train} train / {val} val / {test} test rows, fingerprint {}", self.fingerprint)
     }
 }
 
 /// Hash of the files that `digest` stands for, the splits and the preprocessing.
-fn fingerprint(digest: &[u8], format: Format, Splits { train, val, test }: Splits) -> String {
+fn fingerprint(digest: &[u8], dataset: DatasetName, Splits { train, val, test }: Splits) -> String {
     let sizes = [train, val, test];
     let preparation = Preparation::default().key();
-    let text = format!("{} {sizes:?} {preparation}", format.fingerprint_key);
+    let text = format!("{} {sizes:?} {preparation}", dataset.fingerprint_key());
     hex(&Sha256::new().chain_update(digest).chain_update(text).finalize()[..8])
 }
 
@@ -271,17 +318,31 @@ mod tests {
 
     #[test]
     fn the_notebooks_split_is_the_default_of_the_official_files() {
-        let splits = Splits::of(&DataConfig::default(), 50_000, 10_000).expect("fits");
+        let splits = Splits::of(&DataConfig::default(), 50_000, None, 10_000).expect("fits");
         assert_eq!(splits, Splits { train: 49_000, val: 1000, test: 10_000 });
     }
 
     #[test]
     fn a_split_larger_than_the_data_is_refused_by_name() {
         let config = DataConfig { train: Some(49_500), ..DataConfig::default() };
-        let error = Splits::of(&config, 50_000, 10_000).expect_err("too many");
+        let error = Splits::of(&config, 50_000, None, 10_000).expect_err("too many");
         assert!(error.to_string().contains("`train`: expected 1 to 49000 rows"), "{error}");
         assert_eq!(error.exit_code(), 2);
         let config = DataConfig { val: Some(0), ..DataConfig::default() };
-        assert!(Splits::of(&config, 50_000, 10_000).is_err());
+        assert!(Splits::of(&config, 50_000, None, 10_000).is_err());
+    }
+
+    #[test]
+    fn validation_rows_of_their_own_stand_behind_the_training_rows_and_a_test_split_may_be_missing() {
+        let of = |config: &DataConfig| Splits::of(config, 1200, Some(200), 0);
+        let splits = of(&DataConfig::default()).expect("fits");
+        assert_eq!(splits, Splits { train: 1000, val: 200, test: 0 });
+        let fewer = DataConfig { val: Some(50), test: Some(0), ..DataConfig::default() };
+        assert_eq!(of(&fewer).expect("fits"), Splits { train: 1000, val: 50, test: 0 });
+        let more = DataConfig { train: Some(1001), val: Some(50), ..DataConfig::default() };
+        let error = of(&more).expect_err("rows for validation are not for training").to_string();
+        assert!(error.contains("`train`: expected 1 to 1000 rows"), "{error}");
+        assert!(of(&DataConfig { test: Some(1), ..DataConfig::default() }).is_err());
+        assert!(of(&DataConfig { val: Some(201), ..DataConfig::default() }).is_err());
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::images::Images;
-use super::sets::Format;
+use super::images::{Images, Values};
 use super::sets::contents::Contents;
 use super::sets::synthetic::Manifest;
-use super::{folder, map};
+use super::sets::{DatasetName, Format, Shape, npy};
+use super::{arrays, folder, map};
 use crate::error::{Complaint, Error, Result};
 use crate::files;
 
@@ -18,10 +18,16 @@ use crate::files;
 #[derive(Clone, Debug)]
 pub struct Files {
     pub(super) training: Images,
+    /// How many of the training rows, the last ones, come from files of their own for validation; none where there are no such files.
+    pub(super) own_validation: Option<usize>,
     pub(super) test: Images,
     /// Stands for the bytes of all files.
     pub(super) digest: [u8; 32],
-    pub(super) format: Format,
+    pub(super) dataset: DatasetName,
+    pub(super) shape: Shape,
+    /// Whether rows are images of that shape.
+    pub(super) has_images: bool,
+    pub(super) classes: usize,
     /// Where they are.
     pub directory: PathBuf,
     /// Whether `mlpgrid synth` made them.
@@ -32,16 +38,29 @@ pub struct Files {
 
 impl Files {
     /// Bytes of the files that [`Files::read`] would read, as far as they can be seen.
-    pub fn bytes_of(directory: &Path, format: Format) -> u64 {
-        let folder = format.locate(directory).unwrap_or_default();
-        format.files().map(|file| folder.join(file).metadata().map_or(0, |metadata| metadata.len())).sum()
+    pub fn bytes_of(directory: &Path, dataset: DatasetName) -> u64 {
+        let size = |path: PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+        match dataset.published() {
+            None => npy::FILES.iter().flatten().map(|file| size(directory.join(file))).sum(),
+            Some(format) => {
+                let folder = format.locate(directory).unwrap_or_default();
+                format.files().map(|file| size(folder.join(file))).sum()
+            }
+        }
     }
 
     /// Reads the files in `directory` (or in the official archive's folder inside it).
     ///
     /// # Errors
     /// A file is missing, damaged or unreadable ([`read_file`]).
-    pub fn read(directory: &Path, format: Format) -> Result<Self> {
+    pub fn read(directory: &Path, dataset: DatasetName) -> Result<Self> {
+        match dataset.published() {
+            None => arrays::read(directory),
+            Some(format) => Self::read_published(directory, dataset, format),
+        }
+    }
+
+    fn read_published(directory: &Path, dataset: DatasetName, format: Format) -> Result<Self> {
         let directory = format.locate(directory)?;
         folder::check(&directory, format)?;
         let manifest = Manifest::read(&directory)?;
@@ -60,7 +79,19 @@ impl Files {
         let digest = parts.iter().fold(Sha256::new(), |hash, (_, digest)| hash.chain_update(digest)).finalize().into();
         let test = parts.pop().map(|(images, _)| images).expect("a data set has a test file");
         let training = concatenate(parts.into_iter().map(|(images, _)| images).collect());
-        Ok(Self { training, test, digest, format, directory, is_synthetic, warning })
+        Ok(Self {
+            training,
+            own_validation: None,
+            test,
+            digest,
+            dataset,
+            shape: format.shape,
+            has_images: true,
+            classes: format.classes,
+            directory,
+            is_synthetic,
+            warning,
+        })
     }
 }
 
@@ -131,15 +162,12 @@ fn warning(
 
 /// One run of memory for all training images.
 fn concatenate(mut parts: Vec<Images>) -> Images {
-    if parts.len() == 1 {
-        return parts.remove(0);
+    let rows = parts.iter().map(|part| part.labels.len()).sum::<usize>();
+    let mut all = parts.remove(0);
+    if let (false, Values::Bytes(pixels)) = (parts.is_empty(), &mut all.values) {
+        pixels.reserve_exact(rows * all.inputs - pixels.len());
     }
-    let rows = parts.iter().map(|part| part.labels.len()).sum();
-    let mut all = Images::with_capacity(rows, parts[0].inputs);
-    for part in parts {
-        all.pixels.extend_from_slice(&part.pixels);
-        all.labels.extend_from_slice(&part.labels);
-    }
+    parts.into_iter().for_each(|part| all.append(part));
     all
 }
 

@@ -1,43 +1,101 @@
-//! Images and their labels, as bytes in memory.
+//! Images, or other rows of numbers, and their labels, in memory.
 
 use std::ops::Range;
 
-/// Images and labels of one or more files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The number of a class.
+pub type Label = u16;
+
+/// The most classes that labels can name.
+pub const MOST_CLASSES: usize = 1 << Label::BITS;
+
+/// The numbers of rows: (rows, D), row-major; of an image (row, column, channel).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Bytes, as images have them.
+    Bytes(Vec<u8>),
+    /// Any finite numbers.
+    Floats(Vec<f32>),
+}
+
+impl Values {
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Floats(values) => size_of_val(&values[..]),
+        }
+    }
+}
+
+/// Rows and labels of one or more files.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Images {
-    /// D, the numbers of an image.
+    /// D, the numbers of a row.
     pub inputs: usize,
-    /// (rows, D), row-major; each row (row, column, channel).
-    pub pixels: Vec<u8>,
+    /// (rows, D).
+    pub values: Values,
     /// (rows), each below the number of classes.
-    pub labels: Vec<u8>,
+    pub labels: Vec<Label>,
 }
 
 impl Images {
-    /// None, with room for `rows`.
-    pub fn with_capacity(rows: usize, inputs: usize) -> Self {
-        Self { inputs, pixels: Vec::with_capacity(rows * inputs), labels: Vec::with_capacity(rows) }
-    }
-
     /// Those of a range.
     ///
     /// # Panics
     /// There are fewer.
     pub fn rows(&self, range: Range<usize>) -> Rows<'_> {
-        Rows { pixels: &self.pixels[range.start * self.inputs..range.end * self.inputs], labels: &self.labels[range] }
+        let span = range.start * self.inputs..range.end * self.inputs;
+        let values = match &self.values {
+            Values::Bytes(values) => RowValues::Bytes(&values[span]),
+            Values::Floats(values) => RowValues::Floats(&values[span]),
+        };
+        Rows { values, labels: &self.labels[range] }
     }
+
+    /// Puts the rows of `other` behind these.
+    ///
+    /// # Panics
+    /// They differ in the numbers of a row, or in their kind.
+    pub fn append(&mut self, other: Self) {
+        assert_eq!(self.inputs, other.inputs, "rows have as many numbers");
+        match (&mut self.values, other.values) {
+            (Values::Bytes(values), Values::Bytes(others)) => values.extend_from_slice(&others),
+            (Values::Floats(values), Values::Floats(others)) => values.extend_from_slice(&others),
+            _ => panic!("rows are of one kind"),
+        }
+        self.labels.extend_from_slice(&other.labels);
+    }
+}
+
+/// The numbers of rows of a split, borrowed: (rows, D), row-major.
+#[derive(Clone, Copy, Debug)]
+pub enum RowValues<'a> {
+    /// Bytes, as images have them.
+    Bytes(&'a [u8]),
+    /// Any finite numbers.
+    Floats(&'a [f32]),
 }
 
 /// Rows of a split, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// (rows, D), row-major.
-    pub pixels: &'a [u8],
+    /// (rows, D).
+    pub values: RowValues<'a>,
     /// (rows).
-    pub labels: &'a [u8],
+    pub labels: &'a [Label],
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    /// Rows of bytes.
+    pub fn of_bytes(values: &'a [u8], labels: &'a [Label]) -> Self {
+        Self { values: RowValues::Bytes(values), labels }
+    }
+
+    /// Rows of other numbers.
+    pub fn of_floats(values: &'a [f32], labels: &'a [Label]) -> Self {
+        Self { values: RowValues::Floats(values), labels }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -46,5 +104,25 @@ impl Rows<'_> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+}
+
+/// What training rows are, as far as that decides what can be done with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// How many there are.
+    pub rows: usize,
+    /// D, the numbers of each; 0 where that is not known.
+    pub inputs: usize,
+    /// Whether they are images, with rows and columns of pixels.
+    pub has_images: bool,
+    /// Whether they are bytes.
+    pub has_bytes: bool,
+}
+
+/// So many images of bytes.
+impl From<usize> for Ground {
+    fn from(rows: usize) -> Self {
+        Self { rows, inputs: 0, has_images: true, has_bytes: true }
     }
 }

@@ -5,7 +5,8 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
 use super::augment::{Augment, View};
-use super::prepare::Source;
+use super::images::Label;
+use super::prepare::{Applied, Source};
 use super::sets::Shape;
 use crate::blas::matrix::Matrix;
 use crate::random::dropout::{Dropped, Uniforms};
@@ -48,7 +49,7 @@ pub trait Batch<T>: Send {
     fn gather(&mut self, from: &Source<'_, T>, rows: impl ExactSizeIterator<Item = usize>, changes: Option<&Changes>);
 
     /// y as last gathered.
-    fn labels(&self) -> &[u8];
+    fn labels(&self) -> &[Label];
 }
 
 /// A buffer of B rows of real numbers: X (B, D), and the labels y (B).
@@ -56,7 +57,7 @@ pub trait Batch<T>: Send {
 pub struct Minibatch<T> {
     /// (room for rows, D).
     buffer: Matrix<T>,
-    labels: Vec<u8>,
+    labels: Vec<Label>,
     rows: usize,
     /// An image with its changes, as bytes.
     image: Vec<u8>,
@@ -70,7 +71,7 @@ impl<T: Real> Minibatch<T> {
     ///
     /// # Panics
     /// They differ in rows.
-    pub fn of(x: Array2<T>, labels: Vec<u8>) -> Self {
+    pub fn of(x: Array2<T>, labels: Vec<Label>) -> Self {
         assert_eq!(x.nrows(), labels.len(), "one label a row");
         let mut batch = Self::new(x.nrows(), x.ncols());
         batch.buffer.view_mut().assign(&x);
@@ -114,49 +115,25 @@ impl<T: Real> Batch<T> for Minibatch<T> {
                     self.buffer.row_mut(place).copy_from_slice(source);
                 }
             }
-            Source::Bytes { rows: from, mean, factor, projection } => {
-                let inputs = mean.len();
-                let outputs = projection.map_or(inputs, |matrix| matrix.nrows());
-                assert_eq!(outputs, self.buffer.columns(), "rows have as many numbers as the buffer");
+            Source::Bytes { values, labels, by } => {
                 let is_change = |images: &ImageChanges| *images != ImageChanges::Drawn(Augment::default());
-                let mut views = changes.filter(|changes| is_change(&changes.images)).map(|changes| {
-                    self.image.resize(inputs, 0);
-                    let stream = random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64);
-                    (changes, stream)
+                let mut image = std::mem::take(&mut self.image);
+                let change = changes.filter(|changes| is_change(&changes.images)).map(|changes| {
+                    image.resize(by.mean.len(), 0);
+                    let mut stream = random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64);
+                    move |from: &[u8], to: &mut [u8]| {
+                        let view = match &changes.images {
+                            ImageChanges::Drawn(augment) => augment.draw(changes.shape, &mut stream),
+                            ImageChanges::Fixed(view) => *view,
+                        };
+                        view.apply(changes.shape, from, to);
+                    }
                 });
-                let target = match projection {
-                    None => &mut self.buffer,
-                    Some(_) => self.unprojected.get_or_insert_with(|| Matrix::zeros(room, inputs)),
-                };
-                let source = |row: usize| &from.pixels[row * inputs..(row + 1) * inputs];
-                let mut rows = rows.peekable();
-                for (place, label) in self.labels.iter_mut().enumerate() {
-                    let Some(row) = rows.next() else { break };
-                    if let Some(&next) = rows.peek() {
-                        // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
-                        std::hint::black_box(source(next).iter().step_by(64).fold(0, |sum: u8, &byte| sum ^ byte));
-                    }
-                    *label = from.labels[row];
-                    let image = match &mut views {
-                        None => source(row),
-                        Some((changes, stream)) => {
-                            let view = match &changes.images {
-                                ImageChanges::Drawn(augment) => augment.draw(changes.shape, stream),
-                                ImageChanges::Fixed(view) => *view,
-                            };
-                            view.apply(changes.shape, source(row), &mut self.image);
-                            &self.image
-                        }
-                    };
-                    match factor {
-                        None => decode(target.row_mut(place), image, mean),
-                        Some(factor) => decode_scaled(target.row_mut(place), image, mean, factor),
-                    }
-                }
-                if let (Some(projection), Some(unprojected)) = (projection, &self.unprojected) {
-                    let mut x = self.buffer.view_mut();
-                    general_mat_mul(T::one(), &unprojected.view(), &projection.t(), T::zero(), &mut x);
-                }
+                self.prepare(values, labels, by, rows, &mut image, change);
+                self.image = image;
+            }
+            Source::Floats { values, labels, by } => {
+                self.prepare(values, labels, by, rows, &mut [], None::<fn(&[f32], &mut [f32])>);
             }
         }
         let dropped = changes.and_then(|changes| Some((changes, Dropped::of(changes.input_dropout)?)));
@@ -169,50 +146,136 @@ impl<T: Real> Batch<T> for Minibatch<T> {
         }
     }
 
-    fn labels(&self) -> &[u8] {
+    fn labels(&self) -> &[Label] {
         &self.labels[..self.rows]
     }
 }
 
-/// A row of bytes, less the mean image.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn decode<T: Real>(target: &mut [T], source: &[u8], mean: &[T]) {
-    for ((value, &byte), &mean) in target.iter_mut().zip(source).zip(mean) {
-        *value = T::from_byte(byte) - mean;
+impl<T: Real> Minibatch<T> {
+    /// Gathers rows of `values`, each changed by `change` into `image` if there is a change, and prepared.
+    fn prepare<N: Raw>(
+        &mut self,
+        values: &[N],
+        labels: &[Label],
+        Applied { mean, factor, projection }: Applied<'_, T>,
+        rows: impl Iterator<Item = usize>,
+        image: &mut [N],
+        mut change: Option<impl FnMut(&[N], &mut [N])>,
+    ) {
+        let inputs = mean.len();
+        let outputs = projection.map_or(inputs, |matrix| matrix.nrows());
+        assert_eq!(outputs, self.buffer.columns(), "rows have as many numbers as the buffer");
+        let room = self.buffer.rows();
+        let target = match projection {
+            None => &mut self.buffer,
+            Some(_) => self.unprojected.get_or_insert_with(|| Matrix::zeros(room, inputs)),
+        };
+        let source = |row: usize| &values[row * inputs..(row + 1) * inputs];
+        let mut rows = rows.peekable();
+        for (place, label) in self.labels.iter_mut().enumerate() {
+            let Some(row) = rows.next() else { break };
+            if let Some(&next) = rows.peek() {
+                // Rows come from anywhere in memory: the next one is on its way while this one is decoded.
+                let lines = source(next).iter().step_by(CACHE_LINE / size_of::<N>());
+                std::hint::black_box(lines.fold(0, |sum: u32, &value| sum ^ value.bits()));
+            }
+            *label = labels[row];
+            let row = match &mut change {
+                None => source(row),
+                Some(change) => {
+                    change(source(row), image);
+                    &*image
+                }
+            };
+            match factor {
+                None => decode(target.row_mut(place), row, mean),
+                Some(factor) => decode_scaled(target.row_mut(place), row, mean, factor),
+            }
+        }
+        if let (Some(projection), Some(unprojected)) = (projection, &self.unprojected) {
+            let mut x = self.buffer.view_mut();
+            general_mat_mul(T::one(), &unprojected.view(), &projection.t(), T::zero(), &mut x);
+        }
     }
 }
 
-/// A row of bytes, less the mean image, times a factor for each.
+/// Bytes of a line of the caches.
+const CACHE_LINE: usize = 64;
+
+/// A number as it is in memory before it is prepared.
+trait Raw: Copy {
+    fn number<T: Real>(self) -> T;
+    fn bits(self) -> u32;
+}
+
+impl Raw for u8 {
+    #[inline(always)]
+    fn number<T: Real>(self) -> T {
+        T::from_byte(self)
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.into()
+    }
+}
+
+impl Raw for f32 {
+    #[inline(always)]
+    fn number<T: Real>(self) -> T {
+        T::from_f64(self.into())
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.to_bits()
+    }
+}
+
+/// A row, less the mean.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn decode_scaled<T: Real>(target: &mut [T], source: &[u8], mean: &[T], factor: &[T]) {
-    for (((value, &byte), &mean), &factor) in target.iter_mut().zip(source).zip(mean).zip(factor) {
-        *value = (T::from_byte(byte) - mean) * factor;
+fn decode<T: Real, N: Raw>(target: &mut [T], source: &[N], mean: &[T]) {
+    for ((value, &number), &mean) in target.iter_mut().zip(source).zip(mean) {
+        *value = number.number::<T>() - mean;
+    }
+}
+
+/// A row, less the mean, times a factor for each.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn decode_scaled<T: Real, N: Raw>(target: &mut [T], source: &[N], mean: &[T], factor: &[T]) {
+    for (((value, &number), &mean), &factor) in target.iter_mut().zip(source).zip(mean).zip(factor) {
+        *value = (number.number::<T>() - mean) * factor;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::images::Rows;
 
     #[test]
     fn gather_brings_rows_and_labels_and_subtracts_the_mean() {
-        let from = Rows { pixels: &[1, 2, 3, 4, 5, 6], labels: &[7, 8, 9] };
+        let (values, labels) = (&[1, 2, 3, 4, 5, 6][..], &[7, 8, 9][..]);
         let mut batch = Minibatch::<f32>::new(3, 2);
         let mean = &[0.5, 1.0][..];
-        batch.gather(&Source::Bytes { rows: from, mean, factor: None, projection: None }, [2, 0].into_iter(), None);
+        let by = Applied { mean, factor: None, projection: None };
+        batch.gather(&Source::Bytes { values, labels, by }, [2, 0].into_iter(), None);
         assert_eq!(batch.x(), ndarray::array![[4.5, 5.0], [0.5, 1.0]]);
         assert_eq!(batch.labels(), [9, 7]);
+        let by = Applied { factor: Some(&[2.0, 4.0]), ..by };
+        let values = &[0.0, 0.25, 1.0, -1.0, 3.5, 1e6][..];
+        batch.gather(&Source::Floats { values, labels: &[0, 65_535, 1], by }, [1, 2].into_iter(), None);
+        assert_eq!(batch.x(), ndarray::array![[1.0, -8.0], [6.0, 4e6 - 4.0]]);
+        assert_eq!(batch.labels(), [65_535, 1]);
     }
 
     #[test]
     fn changes_are_a_function_of_seed_and_iteration() {
         let shape = Shape { rows: 4, columns: 4, channels: 3 };
         let pixels: Vec<u8> = (0..480_u32).map(|at| (at * 31 % 251) as u8).collect();
-        let rows = Rows { pixels: &pixels, labels: &[0; 10] };
         let augment = Augment { mirror: 0.5, shift: 2, ..Augment::default() };
         let mean = vec![100.0_f32; 48];
-        let source = Source::Bytes { rows, mean: &mean, factor: None, projection: None };
+        let by = Applied { mean: &mean, factor: None, projection: None };
+        let source = Source::Bytes { values: &pixels, labels: &[0; 10], by };
         let gathered = |seed, iteration, augment, input_dropout| {
             let mut batch = Minibatch::new(10, 48);
             let images = ImageChanges::Drawn(augment);
@@ -233,11 +296,10 @@ mod tests {
 
     #[test]
     fn projected_rows_are_the_product() {
-        let rows = Rows { pixels: &[1, 2, 3, 4, 5, 6], labels: &[0, 1] };
         let projection = ndarray::array![[1.0, 0.0, 2.0], [0.0, -1.0, 0.0]];
         let (mean, mut batch) = ([1.0; 3], Minibatch::<f64>::new(2, 2));
-        let projection = Some(projection.view());
-        batch.gather(&Source::Bytes { rows, mean: &mean, factor: None, projection }, [1, 0].into_iter(), None);
+        let by = Applied { mean: &mean, factor: None, projection: Some(projection.view()) };
+        batch.gather(&Source::Bytes { values: &[1, 2, 3, 4, 5, 6], labels: &[0, 1], by }, [1, 0].into_iter(), None);
         assert_eq!(batch.x(), ndarray::array![[13.0, -4.0], [4.0, -1.0]]);
     }
 }

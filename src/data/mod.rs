@@ -1,5 +1,6 @@
 //! Pixels: file formats, splits, minibatches, synthetic sets, downloads.
 
+mod arrays;
 pub mod augment;
 pub mod byte_batch;
 pub mod dataset;
@@ -15,4 +16,4 @@ pub mod sets;
 
 pub use dataset::{DataConfig, Dataset, Split};
 pub use files::Files;
-pub use sets::Format;
+pub use sets::{DatasetName, Format};

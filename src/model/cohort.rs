@@ -28,6 +28,7 @@ pub use super::wide::Weights;
 use super::wide::layers::Layers;
 use super::wide::{Rows, Wide};
 use crate::blas::lanes::Lanes;
+use crate::data::images::Label;
 use crate::data::minibatch::Batch;
 use crate::random::Purpose;
 use crate::random::dropout::{Dropped, Uniforms};
@@ -192,7 +193,7 @@ impl<W: Wide> Cohort<W> {
     ///
     /// # Panics
     /// As [`Cohort::iterate`].
-    pub fn middle(&mut self, labels: &[u8], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
+    pub fn middle(&mut self, labels: &[Label], scratch: &mut Scratch<W::Real>, steps: &mut [Step]) {
         assert_eq!(steps.len(), self.members.len(), "one step a member");
         let drops = |rows: &&Rows| rows.method.dropout > 0.0;
         let units = self.rows.iter().filter(drops).map(|rows| rows.places.len()).max();
@@ -332,7 +333,7 @@ impl<T: Real> Member<T> {
         &mut self,
         rows: &mut Rows,
         wide: &mut W,
-        labels: &[u8],
+        labels: &[Label],
         scratch: &mut Scratch<T>,
         step: Step,
     ) -> f64 {

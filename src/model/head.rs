@@ -15,6 +15,7 @@ use ndarray::{Array1, Array2};
 
 use super::functions::Functions;
 use super::two_layer_net::rectify;
+use crate::data::images::Label;
 use crate::random::dropout::{Dropped, Uniforms};
 use crate::real::Real;
 use crate::tensors::Parts;
@@ -134,7 +135,7 @@ impl<T: Real> Head<T> {
 
 /// Turns Sᵀ (C, B) into dSᵀ = (P − Q)ᵀ / B, and returns the data loss: the mean of −Σ_c Q[i, c] log P[i, c], where Q is onehot(y), of
 /// which `smoothing` is spread over all classes.
-pub fn softmax_loss<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
+pub fn softmax_loss<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[Label], smoothing: f64) -> f64 {
     loss_of::<T, F>(scores, labels, smoothing)
 }
 
@@ -192,7 +193,7 @@ fn add_units<T: Real, const U: usize>(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn loss_of<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[u8], smoothing: f64) -> f64 {
+fn loss_of<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[Label], smoothing: f64) -> f64 {
     let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
     let mut loss = 0.0;
     for (block, labels_of_block) in blocks.iter().enumerate() {
@@ -211,7 +212,7 @@ fn softmax_block<T: Real, F: Functions<T>, const W: usize>(
     scores: &mut [T],
     columns: usize,
     start: usize,
-    labels: &[u8; W],
+    labels: &[Label; W],
     smoothing: f64,
 ) -> f64 {
     let count = T::from_f64(columns as f64);

@@ -15,6 +15,7 @@ use super::hyperparameters::Hyperparameters;
 use super::trial::Trial;
 use super::two_layer_net::TwoLayerNet;
 use crate::data::prepare::Fitted;
+use crate::data::sets::Shape;
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Error, Result};
 use crate::files::{self, RealDisk};
@@ -33,6 +34,9 @@ pub struct Provenance {
     pub data: DataConfig,
     /// Fingerprint of the data.
     pub data_fingerprint: String,
+    /// The shape of the user's own images; none of those of a published set, which is known, and of rows that are no images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Shape>,
     /// Validation accuracy when it was saved, a fraction.
     pub val_accuracy: Option<f64>,
     /// Version and revision of the program.
@@ -100,6 +104,11 @@ fn refuse(path: &Path, found: String) -> Error {
 }
 
 impl Provenance {
+    /// The shape of the images that it was trained on; none where they were rows of numbers.
+    pub fn image(&self) -> Option<Shape> {
+        self.data.dataset.published().map(|format| format.shape).or(self.image)
+    }
+
     /// Reads where a model comes from, without its weights.
     ///
     /// # Errors
@@ -144,6 +153,7 @@ impl SavedModel {
             hyperparameters: (*trial.hyperparameters).clone(),
             data: data.config.clone(),
             data_fingerprint: data.fingerprint.clone(),
+            image: data.image().filter(|_| data.config.dataset.published().is_none()),
             val_accuracy,
             program: version::program(),
             kernel: kernel.to_owned(),
@@ -172,7 +182,7 @@ impl SavedModel {
     }
 
     /// The network and what was done to the images.
-    pub(super) fn tensors(&self) -> Parts {
+    pub fn tensors(&self) -> Parts {
         let mut parts = self.network.clone();
         self.fitted.save(&mut parts);
         parts

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::two_layer_net::largest;
+use crate::data::images::Label;
 use crate::real::Real;
 
 /// What is counted over the rows of a split, minibatch after minibatch.
@@ -24,7 +25,7 @@ impl Tally {
     }
 
     /// Adds rows with scores Sᵀ (C, `columns`), of which the first `labels.len()` columns count.
-    pub fn add<T: Real>(&mut self, scores: &[T], columns: usize, labels: &[u8]) {
+    pub fn add<T: Real>(&mut self, scores: &[T], columns: usize, labels: &[Label]) {
         for (row, &label) in labels.iter().enumerate() {
             let of_row = || scores.iter().skip(row).step_by(columns).copied();
             let label = usize::from(label);
@@ -80,7 +81,7 @@ mod tests {
         // (C, B) = (2, 11): the second class has the larger score in every third row.
         let score = |class: usize, row: usize| if (row % 3 == 0) == (class == 1) { 1.0_f32 } else { 0.0 };
         let scores: Vec<f32> = (0..2).flat_map(|class| (0..11).map(move |row| score(class, row))).collect();
-        let labels = [1_u8, 0, 1, 1, 1, 0, 1, 0, 0, 0, 0];
+        let labels = [1_u16, 0, 1, 1, 1, 0, 1, 0, 0, 0, 0];
         let mut whole = Tally::default();
         whole.add(&scores, 11, &labels);
         let right: Vec<bool> = (0..11).map(|row| (row % 3 == 0) == (labels[row] == 1)).collect();

@@ -40,6 +40,7 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::images::Label;
 use crate::random::Normals;
 use crate::real::Real;
 
@@ -119,7 +120,7 @@ impl<T: Real> TwoLayerNet<T> {
     ///
     /// # Panics
     /// The shapes do not fit, or a label is not below C.
-    pub fn loss(&self, x: ArrayView2<'_, T>, labels: &[u8], l2: f64) -> (f64, Self) {
+    pub fn loss(&self, x: ArrayView2<'_, T>, labels: &[Label], l2: f64) -> (f64, Self) {
         self.regularized_loss(x, labels, l2, 0.0, None)
     }
 
@@ -130,7 +131,7 @@ impl<T: Real> TwoLayerNet<T> {
     pub fn regularized_loss(
         &self,
         x: ArrayView2<'_, T>,
-        labels: &[u8],
+        labels: &[Label],
         l2: f64,
         smoothing: f64,
         mask: Option<ArrayView2<'_, T>>,
@@ -183,7 +184,7 @@ pub fn rectify<T: Real>(value: T) -> T {
 }
 
 /// Turns scores S (B, C) into P − Q, and returns the mean of −Σ_c Q[i, c] log P[i, c], with labels smoothed by a share.
-pub fn softmax_loss<T: Real>(scores: &mut ArrayViewMut2<'_, T>, labels: &[u8], smoothing: f64) -> f64 {
+pub fn softmax_loss<T: Real>(scores: &mut ArrayViewMut2<'_, T>, labels: &[Label], smoothing: f64) -> f64 {
     let mut loss = 0.0;
     let spread = smoothing / scores.ncols() as f64;
     for (mut row, &label) in scores.rows_mut().into_iter().zip(labels) {

@@ -150,7 +150,7 @@ one_of_several_words!(Sampling, Precision, Generator, Optimizer, ScheduleName, I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Format;
+    use crate::data::DatasetName;
 
     /// One spelling of a word in hashes, in files that serde writes, and on the command line.
     fn every_word_has_one_spelling<T: ValueEnum + serde::Serialize>(key: fn(&T) -> &'static str) {
@@ -169,7 +169,7 @@ mod tests {
         every_word_has_one_spelling::<ScheduleName>(|word| word.key());
         every_word_has_one_spelling::<Init>(|word| word.key());
         every_word_has_one_spelling::<Preparation>(|word| word.key());
-        every_word_has_one_spelling::<Format>(|word| word.key);
+        every_word_has_one_spelling::<DatasetName>(|word| word.key());
     }
 
     #[test]

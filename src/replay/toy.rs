@@ -7,6 +7,7 @@ use ndarray::{Array2, Axis};
 
 use super::PenaltyGradient;
 use crate::blas::lanes::Lanes;
+use crate::data::images::Label;
 use crate::data::minibatch::Minibatch;
 use crate::model::TwoLayerNet;
 use crate::model::cohort::{Cohort, Step};
@@ -18,7 +19,7 @@ use crate::train::LossPoint;
 
 /// Rows, inputs, hidden units, classes.
 const SIZES: [usize; 4] = [5, 4, 10, 3];
-const LABELS: [u8; 5] = [0, 1, 2, 2, 1];
+const LABELS: [Label; 5] = [0, 1, 2, 2, 1];
 const WEIGHT_SCALE: f64 = 1e-1;
 /// λ of loss and gradient check.
 const L2: f64 = 0.05;

@@ -4,23 +4,33 @@ use super::picture::Picture;
 use crate::data::sets::Shape;
 use crate::tensors::Tensor;
 
+/// Images of more rows or columns are not enlarged.
+const LARGE: usize = 64;
 /// White pixels around every image, after enlargement.
 const PADDING: usize = 3;
 /// A constant image has no range to scale; it is of this grey.
 const GREY: u8 = 128;
 
+/// Pixels of a picture at most, before enlargement: what still opens.
+const MOST_PIXELS: usize = 50_000_000;
+
+/// Whether so many images of this shape can be drawn: grey ones, and those of red, green and blue.
+pub fn can_draw(shape: Shape, units: usize) -> bool {
+    matches!(shape.channels, 1 | 3) && units.saturating_mul(shape.rows * shape.columns) <= MOST_PIXELS
+}
+
 /// W1 (D, H) as a grid of H images of `shape`, row by row, ⌈√H⌉ in a row. Each is scaled by itself: its smallest weight
 /// is 0, its largest 255. Every pixel is enlarged to a square.
 ///
 /// # Panics
-/// The rows of W1 are not the pixels and channels of such an image, there are no units, or a pixel has other than 3 channels.
+/// The rows of W1 are not the pixels and channels of such an image, there are no units, or they [cannot be drawn](can_draw).
 pub fn grid(w1: &Tensor, shape: Shape) -> Picture {
     let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
     assert_eq!(rows, shape.inputs(), "a row of W1 for every pixel and channel");
-    assert_eq!(shape.channels, 3, "pixels are red, green and blue");
+    assert!(can_draw(shape, units), "pixels are grey, or red, green and blue");
     let numbers = w1.to_f64();
     let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
-    let times = enlargement(units);
+    let times = if shape.rows.max(shape.columns) > LARGE { 1 } else { enlargement(units) };
     let (height, width) = (shape.rows * times, shape.columns * times);
     let (down, across) = (height + PADDING, width + PADDING);
     let mut picture = Picture::white(columns * across + PADDING, units.div_ceil(columns) * down + PADDING);
@@ -30,8 +40,9 @@ pub fn grid(w1: &Tensor, shape: Shape) -> Picture {
         let image = bytes(&weights);
         for row in 0..height {
             for column in 0..width {
-                let at = (row / times * shape.columns + column / times) * 3;
-                picture.set(top + row, left + column, [image[at], image[at + 1], image[at + 2]]);
+                let at = (row / times * shape.columns + column / times) * shape.channels;
+                let colour = [0, 1, 2].map(|channel| image[at + channel % shape.channels]);
+                picture.set(top + row, left + column, colour);
             }
         }
     }

@@ -20,7 +20,7 @@ use super::site::Site;
 use super::space::Trial;
 use super::workers::{Keep, Need, Workers};
 use crate::blas;
-use crate::data::{DataConfig, Dataset, Split};
+use crate::data::{DataConfig, Dataset};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
 use crate::model::Hyperparameters;
@@ -274,8 +274,8 @@ fn follow(assignment: Assignment, orders: Receiver<Order>) -> Result<()> {
 
 impl Cohort {
     fn trials(&self, data: &Dataset) -> Vec<Trial> {
-        let train_rows = data.rows(Split::Train).len();
-        let trial = |h: &Hyperparameters| h.clone().check(train_rows).map(|h| Trial::new(h, &data.fingerprint));
+        let ground = data.ground();
+        let trial = |h: &Hyperparameters| h.clone().check(ground).map(|h| Trial::new(h, &data.fingerprint));
         self.trials.iter().map(trial).collect::<Result<_>>().expect("they were checked where they come from")
     }
 

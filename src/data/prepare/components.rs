@@ -85,7 +85,7 @@ mod tests {
                 [a / 2, a / 4 + b / 8, b / 3]
             })
             .collect();
-        let rows = Rows { pixels: &pixels, labels: &[0; 4000] };
+        let rows = Rows::of_bytes(&pixels, &[0; 4000]);
         let Fitted { mean, projection, .. } = fit(recipe, rows, 3, &decompose(rows, 3, None).unwrap());
         let projection = projection.unwrap().mapv(f64::from);
         let x = Array2::from_shape_fn((4000, 3), |(row, input)| f64::from(pixels[3 * row + input]) - mean[input]);

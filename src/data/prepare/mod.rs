@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::images::Rows;
+use super::images::{Label, RowValues, Rows};
 use super::sets::Shape;
 use crate::blas::eigen::Eigen;
 use crate::real::Real;
@@ -220,7 +220,11 @@ impl<T: Real> Prepared<T> {
     /// `rows` as minibatches are gathered from them.
     pub fn source<'a>(&'a self, rows: Rows<'a>) -> Source<'a, T> {
         let projection = self.projection.as_ref().map(|matrix| matrix.view());
-        Source::Bytes { rows, mean: &self.mean, factor: self.factor.as_deref(), projection }
+        let by = Applied { mean: &self.mean, factor: self.factor.as_deref(), projection };
+        match rows.values {
+            RowValues::Bytes(values) => Source::Bytes { values, labels: rows.labels, by },
+            RowValues::Floats(values) => Source::Floats { values, labels: rows.labels, by },
+        }
     }
 
     /// How many numbers a prepared image has.
@@ -229,27 +233,45 @@ impl<T: Real> Prepared<T> {
     }
 }
 
+/// What is done to a row when it is gathered: (x − mean) ∘ factor, or projection · (x − mean).
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a, T> {
+    /// The mean image, (D).
+    pub mean: &'a [T],
+    /// What each difference is multiplied by, (D).
+    pub factor: Option<&'a [T]>,
+    /// What the differences are projected by, (k, D).
+    pub projection: Option<ArrayView2<'a, T>>,
+}
+
 /// Where the rows of minibatches come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a, T> {
     /// Images as they are in the files, prepared when they are gathered. They stay bytes until then, a quarter of the memory traffic of
     /// f32 rows, and the same values to the bit.
     Bytes {
-        /// The images.
-        rows: Rows<'a>,
-        /// The mean image, (D).
-        mean: &'a [T],
-        /// What each difference is multiplied by, (D).
-        factor: Option<&'a [T]>,
-        /// What the differences are projected by, (k, D).
-        projection: Option<ArrayView2<'a, T>>,
+        /// (rows, D), row-major.
+        values: &'a [u8],
+        /// (rows).
+        labels: &'a [Label],
+        /// What is done to them.
+        by: Applied<'a, T>,
     },
-    /// Images that are prepared already.
+    /// Other rows as they are in the files, prepared when they are gathered.
+    Floats {
+        /// (rows, D), row-major.
+        values: &'a [f32],
+        /// (rows).
+        labels: &'a [Label],
+        /// What is done to them.
+        by: Applied<'a, T>,
+    },
+    /// Rows that are prepared already.
     Numbers {
         /// (rows, k), row-major.
         x: ArrayView2<'a, T>,
         /// (rows).
-        labels: &'a [u8],
+        labels: &'a [Label],
     },
 }
 
@@ -257,8 +279,7 @@ impl<T> Source<'_, T> {
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
-            Self::Bytes { rows, .. } => rows.len(),
-            Self::Numbers { labels, .. } => labels.len(),
+            Self::Bytes { labels, .. } | Self::Floats { labels, .. } | Self::Numbers { labels, .. } => labels.len(),
         }
     }
 
@@ -280,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_mean_image_is_the_mean_of_each_pixel() {
-        let rows = Rows { pixels: &[1, 2, 4, 10, 20, 255], labels: &[0, 1] };
+        let rows = Rows::of_bytes(&[1, 2, 4, 10, 20, 255], &[0, 1]);
         let fitted = fit(Recipe::MEAN, rows);
         assert_eq!(fitted, Fitted::of_mean(vec![5.5, 11.0, 129.5]));
         let mut parts = Parts::default();
@@ -292,7 +313,7 @@ mod tests {
     #[test]
     fn what_was_fitted_is_read_as_it_was_saved() {
         let pixels: Vec<u8> = (0..60_u32).map(|at| (at * at * 7 % 251) as u8).collect();
-        let rows = Rows { pixels: &pixels, labels: &[0; 20] };
+        let rows = Rows::of_bytes(&pixels, &[0; 20]);
         for preparation in Preparation::value_variants() {
             let fitted = Recipe::new(*preparation, 2.0, 0.1);
             let fitted = fit(fitted, rows);

@@ -7,7 +7,7 @@
 use byteorder::ReadBytesExt;
 
 use super::{Archive, BadRecord, Description, Shape};
-use crate::data::images::Images;
+use crate::data::images::{Images, Values};
 
 /// The shape of every image of CIFAR.
 pub const SHAPE: Shape = Shape { rows: 32, columns: 32, channels: 3 };
@@ -93,8 +93,8 @@ pub const CIFAR_100_COARSE: Description =
 /// Decodes whole records.
 fn decode(bytes: &[u8], set: &Description) -> Result<Images, BadRecord> {
     let (record, rows) = (set.record_bytes(), bytes.len() / set.record_bytes());
-    let mut images = Images { inputs: PIXELS, pixels: vec![0; rows * PIXELS], labels: Vec::with_capacity(rows) };
-    let places = bytes.chunks_exact(record).zip(images.pixels.chunks_exact_mut(PIXELS));
+    let (mut pixels, mut labels) = (vec![0; rows * PIXELS], Vec::with_capacity(rows));
+    let places = bytes.chunks_exact(record).zip(pixels.chunks_exact_mut(PIXELS));
     for (number, (mut source, target)) in places.enumerate() {
         let mut label = 0;
         for at in 0..set.label_bytes {
@@ -106,14 +106,14 @@ fn decode(bytes: &[u8], set: &Description) -> Result<Images, BadRecord> {
         if usize::from(label) >= set.classes {
             return Err(BadRecord { number, found: label.to_string() });
         }
-        images.labels.push(label);
+        labels.push(label.into());
         let (red, rest) = source.split_at(PLANE);
         let (green, blue) = rest.split_at(PLANE);
         for ((pixel, &r), (&g, &b)) in target.chunks_exact_mut(3).zip(red).zip(green.iter().zip(blue)) {
             pixel.copy_from_slice(&[r, g, b]);
         }
     }
-    Ok(images)
+    Ok(Images { inputs: PIXELS, values: Values::Bytes(pixels), labels })
 }
 
 #[cfg(test)]
@@ -129,7 +129,8 @@ mod tests {
     fn planes_become_row_column_channel() {
         let images = decode(&records(&[&[3]]), &CIFAR_10).expect("decodes");
         assert_eq!(images.labels, [3]);
-        let at = |row: usize, column: usize, channel: usize| images.pixels[(row * 32 + column) * 3 + channel];
+        let Values::Bytes(pixels) = images.values else { panic!("images are bytes") };
+        let at = |row: usize, column: usize, channel: usize| pixels[(row * 32 + column) * 3 + channel];
         let byte = |channel: usize, row: usize, column: usize| ((channel * 1024 + row * 32 + column) / 12) as u8;
         for (row, column, channel) in [(0, 0, 0), (0, 0, 2), (0, 31, 1), (17, 5, 0), (31, 31, 2)] {
             assert_eq!(at(row, column, channel), byte(channel, row, column));

@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 
 use super::Format;
+use crate::data::images::Label;
 
 /// How to know files of the right size by their contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Contents {
     }
 
     /// What was expected in the file `name`, whose SHA-256 and labels are these, and what was found; `None` where nothing is wrong.
-    pub fn fault(&self, name: &str, digest: &[u8], labels: &[u8], classes: usize) -> Option<(String, String)> {
+    pub fn fault(&self, name: &str, digest: &[u8], labels: &[Label], classes: usize) -> Option<(String, String)> {
         match self {
             Self::Digests(known) => {
                 let (found, of) = (hex(digest), |name: &str| known.iter().find(|(other, _)| *other == name));
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_file_of_cifar_100_has_every_label_as_often_as_any_other() {
         let contents = Contents::official(Format::Cifar100Coarse);
-        let labels: Vec<u8> = (0..20).chain(0..20).collect();
+        let labels: Vec<Label> = (0..20).chain(0..20).collect();
         assert_eq!(contents.fault("train.bin", &[], &labels, 20), None);
         let (expected, found) = contents.fault("train.bin", &[], &[0; 40], 20).expect("a fault");
         assert_eq!((expected.as_str(), found.as_str()), ("2 images of each label", "40 of label 0"));

@@ -1,7 +1,9 @@
-//! The data sets, a row of [`SETS`] each: names, files, shape, classes, archive. Nothing else in the program asks which set it has.
+//! The published data sets, a row of [`SETS`] each: names, files, shape, classes, archive; and the user's own. Nothing else in the program
+//! asks which set it has.
 
 pub mod cifar;
 pub mod contents;
+pub mod npy;
 pub mod synthetic;
 
 use std::ops::Deref;
@@ -11,7 +13,51 @@ use serde::{Deserialize, Serialize};
 
 use super::images::Images;
 
-/// Which data set, and which of its labels: a row of [`SETS`], whose fields it has.
+/// Which data: one of the published sets, or arrays of the user's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatasetName {
+    /// CIFAR-10: 10 classes
+    #[default]
+    Cifar10,
+    /// CIFAR-100 with its 100 fine labels
+    Cifar100,
+    /// CIFAR-100 with its 20 coarse labels
+    #[value(name = "cifar100-coarse")]
+    #[serde(rename = "cifar100-coarse")]
+    Cifar100Coarse,
+    /// Arrays of your own, as numpy saves them: train_x.npy and train_y.npy, and if you like val_x, val_y, test_x, test_y
+    Npy,
+}
+
+impl DatasetName {
+    /// The published set; none where it is the user's own.
+    pub fn published(self) -> Option<Format> {
+        match self {
+            Self::Cifar10 => Some(Format::Cifar10),
+            Self::Cifar100 => Some(Format::Cifar100),
+            Self::Cifar100Coarse => Some(Format::Cifar100Coarse),
+            Self::Npy => None,
+        }
+    }
+
+    /// Its name in files and flags.
+    pub fn key(self) -> &'static str {
+        self.published().map_or("npy", |format| format.key)
+    }
+
+    /// Its name in text.
+    pub fn name(self) -> &'static str {
+        self.published().map_or("npy arrays", |format| format.name)
+    }
+
+    /// What fingerprints of data are hashes of.
+    pub fn fingerprint_key(self) -> &'static str {
+        self.published().map_or("Npy", |format| format.fingerprint_key)
+    }
+}
+
+/// Which published data set, and which of its labels: a row of [`SETS`], whose fields it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -26,7 +72,7 @@ pub enum Format {
     Cifar100Coarse,
 }
 
-/// The data sets, in the order of [`Format`].
+/// The published data sets, in the order of [`Format`].
 pub const SETS: [Description; 3] = [cifar::CIFAR_10, cifar::CIFAR_100, cifar::CIFAR_100_COARSE];
 
 impl Deref for Format {
@@ -99,7 +145,7 @@ pub struct Archive {
 }
 
 /// The shape of an image: its numbers lie in the order (row, column, channel).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Rows of pixels.
     pub rows: usize,
@@ -131,6 +177,18 @@ impl Description {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_has_one_spelling() {
+        for name in DatasetName::value_variants() {
+            let value = name.to_possible_value().expect("no name is hidden");
+            assert_eq!(value.get_name(), name.key());
+            assert_eq!(serde_json::to_string(name).expect("a name"), format!("\"{}\"", name.key()));
+            assert_eq!(format!("{name:?}"), name.fingerprint_key());
+        }
+        let published: Vec<_> = DatasetName::value_variants().iter().filter_map(|name| name.published()).collect();
+        assert_eq!(published, Format::value_variants());
+    }
 
     #[test]
     fn every_format_has_its_own_row() {

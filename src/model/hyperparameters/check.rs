@@ -1,6 +1,7 @@
 //! The one check before any training: every range, and what must fit the data or each other.
 
 use super::{CheckedHyperparameters, Hyperparameters};
+use crate::data::images::Ground;
 use crate::data::prepare::Preparation;
 use crate::error::{Error, Result};
 use crate::integer::MOST_TERMS;
@@ -52,11 +53,13 @@ fn refuse<T>(name: &str, expected: impl Into<String>, found: impl ToString, reme
 }
 
 impl Hyperparameters {
-    /// The one check before any training: every range, and what must fit the `train_rows` of the data.
+    /// The one check before any training: every range, and what must fit the training rows of the data; a number stands for so many images.
     ///
     /// # Errors
     /// A value is out of its range, or would have no effect; the error names the hyperparameter.
-    pub fn check(mut self, train_rows: usize) -> Result<CheckedHyperparameters> {
+    pub fn check(mut self, ground: impl Into<Ground>) -> Result<CheckedHyperparameters> {
+        let ground = ground.into();
+        let train_rows = ground.rows;
         use Range::{Above0, Angle, AtLeast0, Share, WholeShare};
         // Without `..`: a new hyperparameter is checked here, or listed as one that needs no check.
         let Self {
@@ -153,6 +156,14 @@ impl Hyperparameters {
             let expected = format!("a preparation that leaves pixels as bytes, with precision {}", precision.key());
             return refuse("preparation", expected, preparation.key(), "take mean, channel or pixel, or precision f32");
         }
+        if precision.is_integer() && !ground.has_bytes {
+            let expected = format!("f32 or f64 for rows of floats: {} multiplies bytes", precision.key());
+            return refuse("precision", expected, precision.key(), "choose one of these, or save the rows as bytes");
+        }
+        if precision.is_integer() && ground.inputs > MOST_TERMS {
+            let expected = format!("f32 or f64 for rows of more than {MOST_TERMS} numbers, whose sums leave 32 bits");
+            return refuse("precision", expected, precision.key(), "choose one of these");
+        }
         if precision.is_integer() && *batch_size > MOST_TERMS {
             let expected = format!("at most {MOST_TERMS} with precision {}, whose sums have 32 bits", precision.key());
             return refuse("batch_size", expected, *batch_size, "choose a smaller batch, or precision f32");
@@ -166,7 +177,31 @@ impl Hyperparameters {
             return refuse("init", "\"scale\"", init.key(), remedy);
         }
         self.refuse_what_has_no_effect()?;
+        if !ground.has_images {
+            self.refuse_what_needs_images()?;
+        }
         Ok(CheckedHyperparameters(self))
+    }
+
+    /// Changes to images, where rows are none.
+    fn refuse_what_needs_images(&self) -> Result<()> {
+        let Self { mirror, crop, rotate, brightness, contrast, .. } = *self;
+        let numbers = [
+            ("mirror", mirror),
+            ("crop", crop),
+            ("rotate", rotate),
+            ("brightness", brightness),
+            ("contrast", contrast),
+            ("shift", self.shift as f64),
+            ("cutout", self.cutout as f64),
+        ];
+        match numbers.into_iter().find(|&(_, value)| value != 0.0) {
+            Some((name, value)) => {
+                let remedy = format!("leave `{name}` out, or save images as uint8 of shape (N, H, W, C)");
+                refuse(name, "0, as these data are rows of numbers and no images", value, &remedy)
+            }
+            None => Ok(()),
+        }
     }
 
     /// A value that the rest of the configuration makes meaningless is a mistake, and would make two trials of one.
@@ -233,6 +268,10 @@ mod tests {
         assert!(refused(|h| (h.optimizer, h.beta1) = (Optimizer::Momentum, 0.8)).starts_with("`beta1`"));
         assert!(refused(|h| h.decay_epochs = 3).contains("schedule step beside it"));
         assert!(refused(|h| (h.preparation, h.components) = (Preparation::Pca, 2.5)).starts_with("`components`"));
+        let rows = Ground { has_images: false, ..Ground::from(1000) };
+        assert!(Hyperparameters::default().check(rows).is_ok());
+        let error = Hyperparameters { shift: 2, ..Hyperparameters::default() }.check(rows).expect_err("no images");
+        assert!(error.to_string().starts_with("`shift`: expected 0, as these data are rows of numbers"), "{error}");
         assert!(refused(|h| (h.random, h.init) = (Generator::Numpy, Init::He)).starts_with("`init`"));
     }
 }

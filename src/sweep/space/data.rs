@@ -7,14 +7,14 @@ use toml::de::DeValue;
 use super::axis::Place;
 use super::parse::{refusal, typed};
 use crate::data::DataConfig;
-use crate::data::Format;
+use crate::data::DatasetName;
 use crate::error::Result;
 use crate::model::value::{Kind, Value};
 
 /// A key's value.
 pub(super) enum Field<'a> {
     /// A data set.
-    Format(&'a mut Format),
+    Dataset(&'a mut DatasetName),
     /// Rows of a split.
     Rows(&'a mut Option<usize>),
     /// Any text.
@@ -25,7 +25,7 @@ pub(super) enum Field<'a> {
 pub(super) fn fields(config: &mut DataConfig) -> [(&'static str, Field<'_>); 5] {
     let DataConfig { dataset, train, val, test, fingerprint } = config;
     [
-        ("dataset", Field::Format(dataset)),
+        ("dataset", Field::Dataset(dataset)),
         ("train", Field::Rows(train)),
         ("val", Field::Rows(val)),
         ("test", Field::Rows(test)),
@@ -46,7 +46,7 @@ pub(super) fn texts(config: &DataConfig) -> [(&'static str, Option<String>); 5] 
 impl Field<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Self::Format(_) => Kind::Word(Format::value_variants().iter().map(|format| format.key).collect()),
+            Self::Dataset(_) => Kind::Word(DatasetName::value_variants().iter().map(|name| name.key()).collect()),
             Self::Rows(_) => Kind::Whole,
             Self::Text(_) => Kind::Text,
         }
@@ -54,7 +54,7 @@ impl Field<'_> {
 
     fn text(&self) -> Option<String> {
         match self {
-            Self::Format(format) => Some(Value::Word(format.key).to_string()),
+            Self::Dataset(name) => Some(Value::Word(name.key()).to_string()),
             Self::Rows(rows) => rows.map(|rows| rows.to_string()),
             Self::Text(text) => text.as_ref().map(|text| Json::from(text.as_str()).to_string()),
         }
@@ -73,10 +73,10 @@ impl Field<'_> {
                 Value::Whole(number) => **rows = Some(usize::try_from(number).unwrap_or(usize::MAX)),
                 _ => return Err(refusal(place, &kind, value)),
             },
-            (Self::Format(format), value) => {
+            (Self::Dataset(name), value) => {
                 let word = typed(place, &kind, value)?;
-                let is_meant = |known: &&Format| word == Value::Word(known.key);
-                Format::value_variants().iter().filter(is_meant).for_each(|known| **format = *known);
+                let is_meant = |known: &&DatasetName| word == Value::Word(known.key());
+                DatasetName::value_variants().iter().filter(is_meant).for_each(|known| **name = *known);
             }
         }
         Ok(())

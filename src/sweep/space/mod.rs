@@ -30,6 +30,7 @@ use rayon::prelude::*;
 use self::axis::{Axis, Place};
 use self::block::Block;
 pub use self::rules::{Budget, Confirm, Cuts, Halving, Rules};
+use crate::data::images::Ground;
 use crate::data::{DataConfig, Dataset};
 use crate::error::{Complaint, Error, Result};
 use crate::model::Hyperparameters;
@@ -64,7 +65,7 @@ impl Space {
         let base = if is_resolved { Hyperparameters::neutral() } else { Hyperparameters::default() };
         let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
         Resolved {
-            train_rows: data.rows(crate::data::Split::Train).len(),
+            ground: data.ground(),
             fingerprint: data.fingerprint.clone(),
             base: fixed_in(&self.common, base),
             space: Self { data: config, ..self.clone() },
@@ -103,7 +104,7 @@ pub struct Resolved {
     space: Space,
     /// Every hyperparameter that is not in the grid.
     base: Hyperparameters,
-    train_rows: usize,
+    ground: Ground,
     fingerprint: String,
 }
 
@@ -112,7 +113,7 @@ impl Resolved {
     pub fn of_trial(trial: &Trial, data: &Dataset) -> Self {
         let config = DataConfig { fingerprint: Some(data.fingerprint.clone()), ..data.config.clone() };
         Self {
-            train_rows: data.rows(crate::data::Split::Train).len(),
+            ground: data.ground(),
             fingerprint: data.fingerprint.clone(),
             base: (*trial.hyperparameters).clone(),
             space: Space { data: config, ..Space::default() },
@@ -136,7 +137,12 @@ impl Resolved {
         match space.data.clone() {
             DataConfig {
                 train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
-            } => Ok(Self { train_rows, fingerprint, base: fixed_in(&space.common, Hyperparameters::neutral()), space }),
+            } => Ok(Self {
+                ground: train_rows.into(),
+                fingerprint,
+                base: fixed_in(&space.common, Hyperparameters::neutral()),
+                space,
+            }),
             _ => Err(Error::content(path, expected, "one without sizes of splits or fingerprint of data", remedy)),
         }
     }
@@ -148,7 +154,7 @@ impl Resolved {
 
     /// Rows of the training split.
     pub fn train_rows(&self) -> usize {
-        self.train_rows
+        self.ground.rows
     }
 
     /// Fingerprint of the data.
@@ -176,7 +182,11 @@ impl Resolved {
             let base = fixed_in(block, self.base.clone());
             let trial = |number| self.trial(block, &draws, base.clone(), number);
             // Of several mistakes, the first is reported.
-            let of_block: Result<Vec<Trial>> = (0..count).into_par_iter().map(trial).collect();
+            // Threads are worth their start where there are many.
+            let of_block: Result<Vec<Trial>> = match count > 10_000 {
+                true => (0..count).into_par_iter().map(trial).collect(),
+                false => (0..count).map(trial).collect(),
+            };
             let of_block = of_block.or_else(|_| (0..count).map(trial).collect::<Result<Vec<_>>>())?;
             if trials.is_empty() { trials = of_block } else { trials.extend(of_block) }
         }
@@ -197,7 +207,7 @@ impl Resolved {
             rest /= points.len();
         }
         block.random.axes.iter().zip(&draws[rest]).for_each(|(axis, &value)| assign(&mut base, axis.name, value));
-        let checked = base.check(self.train_rows).map_err(|error| self.space.located_in(block, error))?;
+        let checked = base.check(self.ground).map_err(|error| self.space.located_in(block, error))?;
         Ok(Trial::new(checked, &self.fingerprint))
     }
 
