@@ -1,7 +1,7 @@
 //! What several commands begin with: the data, OpenBLAS, warnings of what the machine lacks.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::terminal::{log, warn};
@@ -21,6 +21,11 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
+    /// This one.
+    pub fn at(directory: &Path) -> Self {
+        Self { given: Some(directory.to_owned()) }
+    }
+
     /// The directory.
     pub fn path(&self) -> PathBuf {
         let from_environment = || env::var_os("CIFAR10_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -15,12 +15,20 @@ const GREY: u8 = 128;
 /// # Panics
 /// The rows of W1 are not the pixels and channels of such an image, there are no units, or a pixel has other than 3 channels.
 pub fn grid(w1: &Tensor, shape: Shape) -> Picture {
+    let units = w1.shape().last().copied().unwrap_or_default();
+    enlarged(w1, shape, enlargement(units))
+}
+
+/// As [`grid`], every pixel a square of `times` pixels.
+///
+/// # Panics
+/// As [`grid`].
+pub fn enlarged(w1: &Tensor, shape: Shape, times: usize) -> Picture {
     let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
     assert_eq!(rows, shape.inputs(), "a row of W1 for every pixel and channel");
     assert_eq!(shape.channels, 3, "pixels are red, green and blue");
     let numbers = w1.to_f64();
     let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
-    let times = enlargement(units);
     let (height, width) = (shape.rows * times, shape.columns * times);
     let (down, across) = (height + PADDING, width + PADDING);
     let mut picture = Picture::white(columns * across + PADDING, units.div_ceil(columns) * down + PADDING);

@@ -19,6 +19,12 @@ pub const ENVIRONMENT: &str = "environment.json";
 pub const RESULTS: &str = "results";
 /// Every trial that has a result.
 pub const LEADERBOARD: &str = "leaderboard.csv";
+/// The report for people.
+pub const REPORT: &str = "report.html";
+/// The figures of the report, for programs.
+pub const SUMMARY: &str = "summary.json";
+/// Every trial's curve, a row a point.
+pub const CURVES: &str = "curves.csv";
 /// The best model.
 pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of the best models of shards and of further processes.

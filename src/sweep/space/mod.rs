@@ -134,6 +134,16 @@ impl Resolved {
         }
     }
 
+    /// Data set and splits.
+    pub fn data(&self) -> &DataConfig {
+        &self.space.data
+    }
+
+    /// As [`Space::located`].
+    pub fn located(&self, error: Error) -> Error {
+        self.space.located(error)
+    }
+
     /// Every trial, in the order of the grid.
     ///
     /// # Errors
