@@ -30,7 +30,7 @@ pub fn bars(view: &View<'_>, style: Style) -> Option<Figure> {
     let rows = usize::from(explained.is_some()) + usize::from(view.among_the_best.is_some());
     let (bar, gap) = (1.25 * font, 0.9 * font);
     let step = rows as f64 * bar + gap;
-    let top = 2.4 * font;
+    let top = (0.9 + 1.4 * rows as f64) * font;
     let names = axes.iter().map(|&axis| width_of(view.groups.axes[axis].name, font)).fold(60.0, f64::max);
     let left = names.min(style.width * 0.3) + 14.0;
     let right = style.width - width_of("100 % (100–100)", font) - 12.0;
@@ -44,11 +44,11 @@ pub fn bars(view: &View<'_>, style: Style) -> Option<Figure> {
         .collect();
     let mut figure = Figure::new("importance", "What mattered", words.join("; "), (style.width, height));
     let x = |share: f64| left + share.clamp(0.0, 1.0) * (right - left);
-    let mut legend = left;
+    let mut row = 0.9 * font;
     let mut named = |figure: &mut Figure, ink: Ink, name: String| {
-        figure.rectangle([legend, 0.5 * font, font, 0.8 * font], ink, "");
-        figure.text((legend + 1.4 * font, 0.9 * font), font, Ink::Muted, Anchor::Start, &name);
-        legend += width_of(&name, font) + 3.5 * font;
+        figure.rectangle([left, row - 0.4 * font, font, 0.8 * font], ink, "");
+        figure.text((left + 1.4 * font, row), font, Ink::Muted, Anchor::Start, name);
+        row += 1.4 * font;
     };
     if explained.is_some() {
         named(&mut figure, Ink::Category(0), "share of the variance between configurations".to_owned());

@@ -46,20 +46,25 @@ pub fn shown(view: &View<'_>) -> Vec<(usize, usize)> {
     importance::pairs(view.groups.axes.len()).into_iter().filter(|&(a, b)| is_listed(a) && is_listed(b)).collect()
 }
 
-/// The pair that explains most beyond its axes alone; else the two most important axes.
+/// The pair that explains most beyond its axes alone, if any does.
+fn strongest_of_grid(view: &View<'_>) -> Option<(usize, usize)> {
+    let explained = view.explained.as_ref().ok()?;
+    let (a, b, _) = explained.importance.pairs.first().filter(|pair| pair.2.share >= 0.005)?;
+    Some((explained.axes[*a], explained.axes[*b])).filter(|pair| shown(view).contains(pair))
+}
+
+/// Whether a pair explains something beyond its axes alone.
+pub fn has_strongest(view: &View<'_>) -> bool {
+    strongest_of_grid(view).is_some()
+}
+
+/// That pair; else the two most important axes.
 pub fn strongest(view: &View<'_>) -> Option<(usize, usize)> {
-    let shown = shown(view);
-    if let Ok(explained) = &view.explained {
-        let pair = explained.importance.pairs.first().filter(|pair| pair.2.share > 0.0);
-        let pair = pair.map(|&(a, b, _)| (explained.axes[a], explained.axes[b])).filter(|pair| shown.contains(pair));
-        if pair.is_some() {
-            return pair;
-        }
-    }
-    let order = view.axes_by_importance();
-    let first = order.first().copied()?;
-    let second = order.get(1).copied()?;
-    Some((first.min(second), first.max(second))).filter(|pair| shown.contains(pair))
+    strongest_of_grid(view).or_else(|| {
+        let order = view.axes_by_importance();
+        let (first, second) = (order.first().copied()?, order.get(1).copied()?);
+        Some((first.min(second), first.max(second))).filter(|pair| shown(view).contains(pair))
+    })
 }
 
 /// The heat map of two axes: a downwards, b to the right.

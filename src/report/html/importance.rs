@@ -28,10 +28,9 @@ pub fn section(view: &View<'_>) -> String {
         && let Some(mut figure) = pairs::heat_map(view, a, b, Style { width: 520.0, ..Style::default() })
     {
         figure.name = format!("strongest-{}", figure.name);
-        let title = format!(
-            "Strongest pair: {} and {}, mean accuracy in %",
-            view.groups.axes[a].name, view.groups.axes[b].name
-        );
+        let what = if pairs::has_strongest(view) { "Strongest pair" } else { "The two that matter most" };
+        let (a, b) = (view.groups.axes[a].name, view.groups.axes[b].name);
+        let title = format!("{what}: {a} and {b}, mean accuracy in %");
         content += &format!("<h3>{}</h3><div class=\"plot\">{}</div>", escaped(&title), svg::inline(&figure));
     }
     content += "</div></div>";
@@ -124,7 +123,7 @@ fn costs(view: &View<'_>) -> Vec<Vec<String>> {
                 format!("{}: {} / {}", it.label(*value), signed(mean), signed(top))
             })
             .collect();
-        rows.push(vec![it.name.to_owned(), it.label(*best), others.join("   ")]);
+        rows.push(vec![it.name.to_owned(), it.label(*best), others.join(";  ")]);
     }
     rows
 }

@@ -71,7 +71,7 @@ pub fn page(view: &View<'_>, refresh: Option<u32>) -> String {
          <div class=\"filter alive\" role=\"search\"><label for=\"filter\">Filter</label><input id=\"filter\" type=\"search\" \
          autocomplete=\"off\" spellcheck=\"false\" placeholder=\"{hint}\"><output id=\"shown\" for=\"filter\"></output>\
          <button type=\"button\" id=\"reset\">Reset</button></div><button type=\"button\" id=\"theme\" class=\"alive\" \
-         title=\"Colours: as the system, light, dark\">Auto</button></div>\
+         title=\"Colours: as the system, light, dark\">Theme: auto</button></div>\
          <nav aria-label=\"Sections\">{menu}</nav></header>\n<main>\n{content}</main>\n<div id=\"tip\" role=\"tooltip\" hidden></div>\n\
          <script type=\"application/json\" id=\"data\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
         hint = escaped(&hint(view)),

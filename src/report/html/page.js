@@ -946,10 +946,10 @@ function drawCloud() {
 
 // ---- Theme, start
 
-const THEMES = { auto: "Auto", light: "Light", dark: "Dark" };
+const THEMES = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" };
 function applyTheme() {
   if (state.theme === "auto") delete root.dataset.theme; else root.dataset.theme = state.theme;
-  byId("theme").textContent = THEMES[state.theme] ?? "Auto";
+  byId("theme").textContent = THEMES[state.theme] ?? THEMES.auto;
 }
 function redraw() {
   applyTheme();

@@ -14,9 +14,9 @@ use crate::train::EpochPoint;
 /// Accuracies among the curves' numbers are shares of this: exact enough for counts over 65,535 images.
 const FULL: f64 = 65_535.0;
 
-/// A share to six digits.
+/// A number, or that there is none.
 fn share(value: Option<f64>) -> Value {
-    value.map_or(Value::Null, |value| json!((value * 1e6).round() / 1e6))
+    value.map_or(Value::Null, |value| json!(value))
 }
 
 /// Whether the validation loss is recorded.

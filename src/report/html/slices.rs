@@ -20,7 +20,7 @@ pub fn section(view: &View<'_>) -> String {
         return String::new();
     }
     let caption = "A dot is a configuration, its mean over seeds. Blue: mean ± standard deviation over all other hyperparameters. Orange: the \
-                   best of them. Of more than 120 dots at a value, every so-manieth by rank is drawn. Diverged trials count as guessing. \
+                   best of them. Of more than 120 dots at a value, an even selection by rank is drawn. Diverged trials count as guessing. \
                    <span class=\"alive\">Click a value to filter by it; diamonds are what the filter leaves: mean (empty) and best (filled).</span>";
     whole("slices", "One hyperparameter at a time", caption, &format!("<div class=\"plots\">{plots}</div>"))
 }
