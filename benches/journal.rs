@@ -23,17 +23,20 @@ fn record(number: usize) -> Record {
         learning_rate: 1e-3 * 0.95_f64.powi(epoch as i32),
         train_accuracy: 0.235,
         val_accuracy: 0.247,
+        val_loss: Some(2.1),
     };
     let outcome = Outcome {
         status: Status::Complete,
         val_accuracy: Some(0.287),
         raw_val_accuracy: None,
+        val_loss: Some(1.9),
         first_loss: Some(2.302_954_1),
         final_loss: Some(1.951_473_2 + number as f64 * 1e-9),
         train_accuracy: Some(0.27),
         iterations_done: 1000,
         diverged_at: None,
         curve: (0..5).map(point).collect(),
+        val_right: None,
     };
     Record {
         trial: format!("{number:016}"),

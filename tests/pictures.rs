@@ -118,6 +118,7 @@ fn training(iterations: usize, loss: fn(usize) -> f64) -> (Vec<LossPoint>, Vec<E
         learning_rate: 1.0,
         train_accuracy: 0.5,
         val_accuracy: 0.25,
+        val_loss: None,
     };
     (losses.collect(), (0..iterations.div_ceil(10)).map(epoch).collect())
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{Place, Run, text};
+use mlpgrid::model::tally;
 
 const SPEC: &str = "
 [fixed]
@@ -192,4 +193,29 @@ fn results_of_version_1_are_read() {
     assert_eq!((&report["complete"], &report["diverged"], &report["missing"]), (&10.into(), &2.into(), &0.into()));
     assert!(run.stderr.contains("the model of the best trial is not here"), "{}", run.stderr);
     assert_eq!(leaderboard(&place, "old"), fs::read_to_string(fixture.join("leaderboard.csv")).unwrap());
+}
+
+/// All records of a sweep's directory.
+fn records(place: &Place, out: &str) -> Vec<serde_json::Value> {
+    let files = fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.unwrap().path());
+    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    texts.iter().flat_map(|text| text.lines()).map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn a_record_has_the_validation_loss_of_every_point_and_the_images_that_were_right() {
+    let place = Place::new();
+    let spec = place.file("s.toml", &format!("{SPEC}average = [0.0, 0.9]\n"));
+    place.sweep(&spec, "out", &[]).json(0);
+    for record in records(&place, "out") {
+        let points = record["curve"].as_array().unwrap();
+        let is_diverged = record["status"] == "diverged";
+        assert!(is_diverged || points.iter().all(|point| point["val_loss"].as_f64().is_some_and(|loss| loss > 0.0)));
+        let first_loss = points[0]["val_loss"].as_f64();
+        assert!(is_diverged || (first_loss.unwrap() - 10_f64.ln()).abs() < 0.2, "{record}");
+        let right = record["val_right"].as_str().map(|bits| tally::unpack(bits, 20).expect("20 validation images"));
+        let share = right.map(|right| right.iter().filter(|&&right| right).count() as f64 / 20.0);
+        assert_eq!(share, record["val_accuracy"].as_f64(), "{record}");
+        assert_eq!(record["val_loss"].is_f64(), !is_diverged);
+    }
 }

@@ -23,7 +23,7 @@ fn a_run_prints_one_json_object_and_leaves_history_model_and_environment() {
 
     let history = fs::read_to_string(place.path("out/history.csv")).unwrap();
     let lines: Vec<&str> = history.lines().collect();
-    assert_eq!(lines[0], "iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy");
+    assert_eq!(lines[0], "iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy,val_loss");
     assert_eq!(lines.len(), 26, "a row an iteration");
     // 180 training rows in batches of 20: an epoch is 9 iterations, and accuracies stand at 0, 9 and 18.
     let with_accuracies = lines[1..].iter().filter(|line| !line.ends_with(",,")).count();

@@ -22,7 +22,8 @@
 
 use super::head::{Head, UnitRows, softmax_loss};
 use super::optimizer::{Factors, Method, Scalars, blend, clip_factor, squares};
-use super::two_layer_net::{TwoLayerNet, largest};
+use super::tally::Tally;
+use super::two_layer_net::TwoLayerNet;
 use super::wide::Wide;
 use crate::blas::lanes::Lanes;
 use crate::data::minibatch::Batch;
@@ -239,24 +240,14 @@ impl<W: Wide> Cohort<W> {
         }
     }
 
-    /// Rows of `batch` whose largest score is that of their label, added to `correct[k]` for member k.
+    /// Adds how member k does on the rows of `batch` to `tallies[k]`.
     ///
     /// # Panics
-    /// There is not one count a member, or `scratch` is for another number of rows.
-    pub fn count_correct(
-        &self,
-        batch: &W::Batch,
-        weights: Weights,
-        scratch: &mut Scratch<W::Real>,
-        correct: &mut [usize],
-    ) {
-        assert_eq!(correct.len(), self.members.len(), "one count a member");
+    /// There is not one tally a member, or `scratch` is for another number of rows.
+    pub fn tally(&self, batch: &W::Batch, weights: Weights, scratch: &mut Scratch<W::Real>, tallies: &mut [Tally]) {
+        assert_eq!(tallies.len(), self.members.len(), "one tally a member");
         let rows = scratch.rows;
-        self.scores(batch, weights, scratch, |k, scores| {
-            let predicted = |row: usize| largest(scores.iter().skip(row).step_by(rows).copied());
-            let is_right = |&(row, &label): &(usize, &u8)| predicted(row) == usize::from(label);
-            correct[k] += batch.labels().iter().enumerate().filter(is_right).count();
-        });
+        self.scores(batch, weights, scratch, |k, scores| tallies[k].add(scores, rows, batch.labels()));
     }
 
     /// Whether the members' weights are averaged.

@@ -7,6 +7,7 @@ pub mod hyperparameters;
 pub mod optimizer;
 pub mod saved;
 pub mod schedule;
+pub mod tally;
 pub mod trial;
 pub mod two_layer_net;
 pub mod value;

@@ -1,4 +1,4 @@
-//! `history.csv`: one row an iteration, accuracies where an epoch begins.
+//! `history.csv`: one row an iteration, accuracies and the validation loss where an epoch begins.
 
 use std::io;
 use std::path::Path;
@@ -7,28 +7,29 @@ use crate::error::Result;
 use crate::files;
 use crate::train::{EpochPoint, LossPoint};
 
-/// Writes `iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy`; the last two are empty except where an epoch begins.
+/// Writes `iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy,val_loss`; the last three are empty except where an epoch begins.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result<()> {
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
-        csv.write_record(["iteration", "epoch", "loss", "learning_rate", "train_accuracy", "val_accuracy"])
-            .map_err(io::Error::other)?;
+        let header = ["iteration", "epoch", "loss", "learning_rate", "train_accuracy", "val_accuracy", "val_loss"];
+        csv.write_record(header).map_err(io::Error::other)?;
         let mut epochs = epochs.iter().peekable();
         let mut epoch = 0;
         for point in losses {
             let begins = epochs.next_if(|epoch| epoch.iteration == point.iteration);
             epoch = begins.map_or(epoch, |begins| begins.epoch);
-            let accuracy = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+            let measured = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
             csv.write_record([
                 point.iteration.to_string(),
                 epoch.to_string(),
                 point.loss().to_string(),
                 point.learning_rate.to_string(),
-                accuracy(begins.map(|begins| begins.train_accuracy)),
-                accuracy(begins.map(|begins| begins.val_accuracy)),
+                measured(begins.map(|begins| begins.train_accuracy)),
+                measured(begins.map(|begins| begins.val_accuracy)),
+                measured(begins.and_then(|begins| begins.val_loss)),
             ])
             .map_err(io::Error::other)?;
         }

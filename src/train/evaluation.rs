@@ -1,4 +1,4 @@
-//! Accuracy of the members of a cohort.
+//! Accuracy and loss of the members of a cohort.
 
 use crate::blas::lanes::{Lanes, Shape};
 use crate::data::augment::View;
@@ -9,6 +9,7 @@ use crate::data::sets::Shape as ImageShape;
 use crate::model::TwoLayerNet;
 use crate::model::cohort::{Cohort, Scratch, Weights};
 use crate::model::optimizer::Method;
+use crate::model::tally::Tally;
 use crate::model::wide::Wide;
 use crate::real::Real;
 use crate::tensors::Parts;
@@ -21,12 +22,11 @@ pub fn shape(inputs: usize, batch_size: usize) -> Shape {
     Shape { batch_rows: batch_size, evaluation_rows: EVALUATION_ROWS, inputs }
 }
 
-/// Buffers for measuring accuracy, allocated once.
+/// Buffers for measuring accuracy and loss, allocated once.
 pub struct Evaluation<W: Wide> {
     batch: W::Batch,
     scratch: Scratch<W::Real>,
-    correct: Vec<usize>,
-    accuracies: Vec<f64>,
+    tallies: Vec<Tally>,
 }
 
 impl<W: Wide> Evaluation<W> {
@@ -35,43 +35,36 @@ impl<W: Wide> Evaluation<W> {
         Self {
             batch: Batch::new(EVALUATION_ROWS, inputs),
             scratch: cohort.scratch(EVALUATION_ROWS),
-            correct: vec![0; cohort.len()],
-            accuracies: vec![0.0; cohort.len()],
+            tallies: vec![Tally::default(); cohort.len()],
         }
     }
 
-    /// The accuracy of each member of `cohort` on all rows of a split, a fraction.
-    pub fn accuracies(&mut self, cohort: &Cohort<W>, weights: Weights, from: &Source<'_, W::Real>) -> &[f64] {
+    /// How each member of `cohort` does on all rows of a split.
+    pub fn tallies(&mut self, cohort: &Cohort<W>, weights: Weights, from: &Source<'_, W::Real>) -> &[Tally] {
         self.begin(cohort);
         for start in (0..from.len()).step_by(EVALUATION_ROWS) {
             let end = (start + EVALUATION_ROWS).min(from.len());
             self.batch.gather(from, start..end, None);
-            cohort.count_correct(&self.batch, weights, &mut self.scratch, &mut self.correct);
+            cohort.tally(&self.batch, weights, &mut self.scratch, &mut self.tallies);
         }
-        self.fractions(from.len())
+        &self.tallies
     }
 
-    /// The accuracy of each member on a minibatch that is there already.
-    pub fn accuracies_of_batch(
+    /// How each member does on a minibatch that is there already.
+    pub fn tallies_of_batch(
         &mut self,
         cohort: &Cohort<W>,
         batch: &W::Batch,
         scratch: &mut Scratch<W::Real>,
-    ) -> &[f64] {
+    ) -> &[Tally] {
         self.begin(cohort);
-        cohort.count_correct(batch, Weights::Averaged, scratch, &mut self.correct);
-        self.fractions(batch.labels().len())
+        cohort.tally(batch, Weights::Averaged, scratch, &mut self.tallies);
+        &self.tallies
     }
 
     fn begin(&mut self, cohort: &Cohort<W>) {
-        self.correct.clear();
-        self.correct.resize(cohort.len(), 0);
-    }
-
-    fn fractions(&mut self, rows: usize) -> &[f64] {
-        self.accuracies.clear();
-        self.accuracies.extend(self.correct.iter().map(|&correct| correct as f64 / rows as f64));
-        &self.accuracies
+        self.tallies.truncate(cohort.len());
+        self.tallies.iter_mut().for_each(Tally::clear);
     }
 }
 
@@ -81,7 +74,7 @@ pub fn accuracy<W: Wide>(network: &Parts, fitted: &Fitted, batch_size: usize, ro
     let lanes = W::lanes(shape(inputs, batch_size)).unwrap_or_else(Lanes::alone);
     let cohort = Cohort::<W>::new(vec![(TwoLayerNet::load(network)?, Method::default())], lanes);
     let prepared = fitted.prepared();
-    Ok(Evaluation::new(&cohort, inputs).accuracies(&cohort, Weights::Raw, &prepared.source(rows))[0])
+    Ok(Evaluation::new(&cohort, inputs).tallies(&cohort, Weights::Raw, &prepared.source(rows))[0].accuracy())
 }
 
 /// As [`Engine::probabilities`](super::Engine::probabilities).

@@ -60,6 +60,9 @@ pub struct EpochPoint {
     pub train_accuracy: f64,
     /// Accuracy on the validation split, after the update.
     pub val_accuracy: f64,
+    /// Loss without penalty and smoothing on the validation split, after the update. Earlier programs did not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_loss: Option<f64>,
 }
 
 /// A trial's result.
@@ -72,6 +75,9 @@ pub struct Outcome {
     /// That of the weights that are not averaged, where [`Outcome::val_accuracy`] is that of an average.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub raw_val_accuracy: Option<f64>,
+    /// Loss without penalty and smoothing on the validation split after the last iteration. Earlier programs did not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_loss: Option<f64>,
     /// Loss of the first iteration.
     pub first_loss: Option<f64>,
     /// Loss of the last iteration; none if it diverged.
@@ -84,6 +90,10 @@ pub struct Outcome {
     pub diverged_at: Option<usize>,
     /// One point an epoch.
     pub curve: Vec<EpochPoint>,
+    /// Which validation images were right after the last iteration: a bit each, in base64, the highest of a byte first. Earlier programs did
+    /// not record it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub val_right: Option<String>,
 }
 
 impl Outcome {
@@ -93,12 +103,14 @@ impl Outcome {
             status: Status::Diverged,
             val_accuracy: None,
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: so_far.first_loss,
             final_loss: None,
             train_accuracy: None,
             iterations_done: at,
             diverged_at: Some(at),
             curve: so_far.curve,
+            val_right: None,
         }
     }
 
@@ -108,12 +120,14 @@ impl Outcome {
             status: Status::Complete,
             val_accuracy: Some(val_accuracy),
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: so_far.first_loss,
             final_loss: Some(loss),
             train_accuracy: so_far.curve.last().map(|point| point.train_accuracy),
             iterations_done: iterations,
             diverged_at: None,
             curve: so_far.curve,
+            val_right: None,
         }
     }
 
@@ -123,12 +137,14 @@ impl Outcome {
             status: Status::Failed,
             val_accuracy: None,
             raw_val_accuracy: None,
+            val_loss: None,
             first_loss: None,
             final_loss: None,
             train_accuracy: None,
             iterations_done: 0,
             diverged_at: None,
             curve: Vec::new(),
+            val_right: None,
         }
     }
 }

@@ -36,7 +36,10 @@ struct Running<'a> {
     /// The loss of this iteration; its penalty is taken only where the loss is kept.
     loss: LossPoint,
     val_accuracy: f64,
-    /// That of the weights that are not averaged, where others are.
+    val_loss: Option<f64>,
+    /// Which validation images were right, at the end.
+    val_right: Option<String>,
+    /// The accuracy of the weights that are not averaged, where others are.
     raw_val_accuracy: Option<f64>,
 }
 
@@ -103,7 +106,17 @@ impl<'a, W: Wide> Training<'a, W> {
             let task = tasks[trial];
             let rate = Rate::new(task.hyperparameters.schedule());
             let loss = LossPoint { iteration: 0, data_loss: 0.0, penalty: 0.0, learning_rate: 0.0 };
-            Running { trial, task, rate, so_far, loss, val_accuracy: 0.0, raw_val_accuracy: None }
+            Running {
+                trial,
+                task,
+                rate,
+                so_far,
+                loss,
+                val_accuracy: 0.0,
+                val_loss: None,
+                val_right: None,
+                raw_val_accuracy: None,
+            }
         };
         let running: Vec<_> = trials.into_iter().map(run).collect();
         let one_unit = Hyperparameters { hidden: 1, ..(**shared).clone() };
@@ -218,39 +231,45 @@ impl<'a, W: Wide> Training<'a, W> {
     /// Accuracies after this iteration's update.
     fn begin_epoch(&mut self, observer: &mut dyn Observer) {
         let Lockstep { cohort, batch, scratch, .. } = &mut self.lockstep;
-        let of_batch = self.evaluation.accuracies_of_batch(cohort, batch, scratch);
-        for (run, &train_accuracy) in self.running.iter_mut().zip(of_batch) {
+        let of_batch = self.evaluation.tallies_of_batch(cohort, batch, scratch);
+        for (run, tally) in self.running.iter_mut().zip(of_batch) {
             run.so_far.curve.push(EpochPoint {
                 epoch: self.iteration / self.iterations_per_epoch,
                 iteration: self.iteration,
                 loss: run.loss.loss(),
                 learning_rate: run.loss.learning_rate,
-                train_accuracy,
+                train_accuracy: tally.accuracy(),
                 val_accuracy: 0.0,
+                val_loss: None,
             });
         }
         self.validate();
         for run in &mut self.running {
             if let Some(point) = run.so_far.curve.last_mut() {
-                point.val_accuracy = run.val_accuracy;
+                (point.val_accuracy, point.val_loss) = (run.val_accuracy, run.val_loss);
                 observer.epoch(run.trial, point);
             }
         }
     }
 
-    /// Measures the accuracy of every member on the validation split.
+    /// Measures accuracy and loss of every member on the validation split.
     fn validate(&mut self) {
         let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-        let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Averaged, &source);
-        self.running.iter_mut().zip(accuracies).for_each(|(run, &accuracy)| run.val_accuracy = accuracy);
+        let tallies = self.evaluation.tallies(&self.lockstep.cohort, Weights::Averaged, &source);
+        for (run, tally) in self.running.iter_mut().zip(tallies) {
+            (run.val_accuracy, run.val_loss) = (tally.accuracy(), tally.loss());
+            if self.iteration == run.task.until {
+                run.val_right = Some(tally.right());
+            }
+        }
     }
 
     fn end_complete(&mut self, observer: &mut dyn Observer) {
         self.validate();
         if self.lockstep.cohort.averages() {
             let source = self.validation_rows.source(&self.prepared, self.data, Split::Val);
-            let accuracies = self.evaluation.accuracies(&self.lockstep.cohort, Weights::Raw, &source);
-            self.running.iter_mut().zip(accuracies).for_each(|(run, &raw)| run.raw_val_accuracy = Some(raw));
+            let tallies = self.evaluation.tallies(&self.lockstep.cohort, Weights::Raw, &source);
+            self.running.iter_mut().zip(tallies).for_each(|(run, tally)| run.raw_val_accuracy = Some(tally.accuracy()));
         }
         let iterations = self.iteration;
         let (left, networks) = self.leave(|run| run.task.until == iterations, network_of);
@@ -259,6 +278,8 @@ impl<'a, W: Wide> Training<'a, W> {
             train_seconds: run.so_far.seconds,
             outcome: Outcome {
                 raw_val_accuracy: run.raw_val_accuracy,
+                val_loss: run.val_loss,
+                val_right: run.val_right,
                 ..Outcome::complete(iterations, run.loss.loss(), run.val_accuracy, run.so_far)
             },
             network: Some(network),
