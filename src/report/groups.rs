@@ -2,6 +2,9 @@
 //!
 //! All of it is a pure function of trials and records: no time, no host, no order in which trials ended.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::model::hyperparameters::{Entry, columns};
 use crate::model::value::Value;
 use crate::sweep::journal::{Record, Results};
@@ -228,8 +231,9 @@ impl<'a> Groups<'a> {
         self.groups.first().filter(|group| group.mean.is_some())
     }
 
-    /// How many other groups cannot be told from the best with 95 % confidence. Where both have two seeds or more in common, by the
-    /// differences seed by seed (a seed gives all configurations the same minibatches); else by two shares of so many images.
+    /// How many other groups cannot be distinguished from the best with 95 % confidence. Where both have two seeds or more in common, by the
+    /// differences seed by seed (a seed gives all configurations the same minibatches); else image by image, or, where it is not recorded
+    /// which were right, by two shares of so many images.
     pub fn ties(&self, images: Option<usize>) -> usize {
         let Some(best) = self.best() else { return 0 };
         self.groups[1..].iter().filter(|other| is_tie(best, other, images)).count()
@@ -258,11 +262,26 @@ fn is_tie(best: &Group<'_>, other: &Group<'_>, images: Option<usize>) -> bool {
             let count = differences.len();
             mean <= student(count - 1) * deviation / (count as f64).sqrt()
         }
-        _ => images.is_some_and(|images| {
-            let variance = (a * (1.0 - a) + b * (1.0 - b)) / images as f64;
-            a - b <= 1.96 * variance.sqrt()
-        }),
+        _ => match of_images(best, other) {
+            // McNemar: of the images that one has right and the other wrong, who has more?
+            Some((ours, theirs)) => ours - theirs <= 1.96 * (ours + theirs).sqrt(),
+            None => images.is_some_and(|images| {
+                let variance = (a * (1.0 - a) + b * (1.0 - b)) / images as f64;
+                a - b <= 1.96 * variance.sqrt()
+            }),
+        },
     }
+}
+
+/// How many validation images only the one has right, and how many only the other, by their first trials; none where that is not recorded.
+fn of_images(one: &Group<'_>, other: &Group<'_>) -> Option<(f64, f64)> {
+    let right = |group: &Group<'_>| {
+        let record = group.members.iter().filter(|member| member.accuracy().is_some()).find_map(|member| member.record);
+        STANDARD.decode(record?.outcome.val_right.as_ref()?).ok()
+    };
+    let (a, b) = (right(one)?, right(other)?);
+    let only = |a: &[u8], b: &[u8]| f64::from(a.iter().zip(b).map(|(a, b)| (a & !b).count_ones()).sum::<u32>());
+    (a.len() == b.len()).then(|| (only(&a, &b), only(&b, &a)))
 }
 
 /// The mean of numbers, if there are any.
@@ -407,6 +426,23 @@ mod tests {
         let (low, high) = groups.best().unwrap().interval.unwrap();
         assert!((low - 0.469).abs() < 1e-3 && (high - 0.531).abs() < 1e-3, "{low} {high}");
         assert_eq!((groups.ties(Some(1000)), groups.has_repeats()), (1, false));
+    }
+
+    #[test]
+    fn images_that_only_one_has_right_are_compared_where_they_are_recorded() {
+        let trials: Vec<Trial> = [20, 50].map(|hidden| trial(hidden, 1e-3, 0)).to_vec();
+        let mut results = with(&trials, &[0.50, 0.49].map(Some));
+        let mut record = |trial: usize, right: [u8; 4]| {
+            let record = results.records.get_mut(&trials[trial].id).unwrap();
+            record.outcome.val_right = Some(STANDARD.encode(right));
+        };
+        record(0, [0xff, 0x0f, 0, 0]);
+        record(1, [0, 0, 0, 0]);
+        // Twelve to none is more than 1.96 · √12.
+        assert_eq!(Groups::of(&trials, &results, 10, Some(1000)).ties(Some(1000)), 0);
+        let record = results.records.get_mut(&trials[1].id).unwrap();
+        record.outcome.val_right = Some(STANDARD.encode([0, 0, 0xff, 0xff]));
+        assert_eq!(Groups::of(&trials, &results, 10, Some(1000)).ties(Some(1000)), 1);
     }
 
     #[test]

@@ -14,5 +14,6 @@ pub mod picture;
 pub mod plots;
 pub mod progress;
 pub mod publish;
+pub mod tables;
 pub mod view;
 pub mod weights;

@@ -25,6 +25,8 @@ pub const REPORT: &str = "report.html";
 pub const SUMMARY: &str = "summary.json";
 /// Every trial's curve, a row a point.
 pub const CURVES: &str = "curves.csv";
+/// Every configuration with its mean over seeds.
+pub const CONFIGURATIONS: &str = "configurations.csv";
 /// The best model.
 pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of the best models of shards and of further processes.

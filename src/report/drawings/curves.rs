@@ -27,9 +27,14 @@ pub fn accuracy(view: &View<'_>, style: Style) -> Option<Figure> {
     })
 }
 
-/// Loss by epoch.
+/// Loss by epoch: on the validation split, where that is recorded.
 pub fn loss(view: &View<'_>, style: Style) -> Option<Figure> {
-    draw(view, style, ("curves-loss", "Loss on the minibatch", "loss with penalty"), &|point| Some(point.loss))
+    match best(view).iter().all(|(_, curve)| curve.iter().all(|point| point.val_loss.is_some())) {
+        true => draw(view, style, ("curves-loss", "Validation loss", "validation loss"), &|point| point.val_loss),
+        false => {
+            draw(view, style, ("curves-loss", "Loss on the minibatch", "loss with penalty"), &|point| Some(point.loss))
+        }
+    }
 }
 
 fn draw(

@@ -32,6 +32,7 @@ pub fn section(view: &View<'_>) -> String {
     }
     let files = [
         ("leaderboard.csv", "every trial that has a result, best first"),
+        ("configurations.csv", "every configuration with its mean over seeds, best first"),
         ("curves.csv", "accuracy and loss by epoch, one row a point"),
         ("summary.json", "this page's figures for programs"),
         ("results/*.jsonl", "one line a trial, with its checksum"),

@@ -24,7 +24,7 @@ pub fn best(view: &View<'_>) -> Option<String> {
     let others = view.groups.groups.iter().filter(|group| group.mean.is_some()).count().saturating_sub(1);
     let ties = view.groups.ties(view.images);
     let compared =
-        if view.groups.has_repeats() { "compared seed by seed" } else { "by the number of validation images" };
+        if view.groups.has_repeats() { "compared seed by seed" } else { "image by image, where that is recorded" };
     let ties = match others {
         0 => String::new(),
         _ => format!(

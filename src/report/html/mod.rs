@@ -24,6 +24,8 @@ use self::text::{base64, escaped};
 use super::figure::CATEGORIES;
 use super::view::View;
 
+pub use self::leaderboard::mean as mean_of;
+
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 

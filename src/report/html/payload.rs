@@ -20,8 +20,8 @@ fn share(value: Option<f64>) -> Value {
 }
 
 /// Whether the validation loss is recorded.
-pub fn has_val_loss(_view: &View<'_>) -> bool {
-    false
+pub fn has_val_loss(view: &View<'_>) -> bool {
+    view.results.records.values().any(|record| record.outcome.curve.iter().any(|point| point.val_loss.is_some()))
 }
 
 /// The data of the page.
@@ -83,7 +83,8 @@ pub fn json(view: &View<'_>) -> String {
 }
 
 /// Compressed: for each trial in the order of the payload the number of its points and the iterations of an epoch (u32 each), then of all
-/// points after each other the validation accuracies and minibatch accuracies (u16), the losses (f32); little-endian.
+/// points after each other the validation accuracies and minibatch accuracies (u16), the losses, and the
+/// validation losses where they are recorded (f32); little-endian.
 fn curves(view: &View<'_>) -> Vec<u8> {
     let members = || view.groups.groups.iter().flat_map(|group| &group.members);
     let curves: Vec<&[EpochPoint]> =
@@ -102,6 +103,9 @@ fn curves(view: &View<'_>) -> Vec<u8> {
     points().for_each(|point| bytes.extend(accuracy(point.val_accuracy)));
     points().for_each(|point| bytes.extend(accuracy(point.train_accuracy)));
     points().for_each(|point| bytes.extend((point.loss as f32).to_le_bytes()));
+    if has_val_loss(view) {
+        points().for_each(|point| bytes.extend((point.val_loss.unwrap_or(f64::NAN) as f32).to_le_bytes()));
+    }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&bytes).and_then(|()| encoder.finish()).expect("writing into memory does not fail")
 }
