@@ -14,6 +14,8 @@ pub mod picture;
 pub mod plots;
 pub mod progress;
 pub mod publish;
+pub mod shown;
+pub mod standing;
 pub mod tables;
 pub mod view;
 pub mod weights;

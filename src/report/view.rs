@@ -38,7 +38,7 @@ pub struct View<'a> {
     /// The resolved sweep file.
     pub sweep_file: String,
     /// The flags with which `train` has the same splits.
-    pub split_flags: String,
+    pub split_flags: Vec<String>,
     /// The name of the data set.
     pub data_set: &'static str,
     /// The content of `environment.json`.
@@ -88,7 +88,7 @@ impl<'a> View<'a> {
     pub fn of(name: String, space: &Resolved, trials: &'a [Trial], results: &'a Results) -> Self {
         let data = space.data();
         let groups = Groups::of(trials, results, data.dataset.classes.max(2), data.val);
-        let mut means: Vec<f64> = groups.groups.iter().filter_map(|group| group.worth).collect();
+        let mut means: Vec<f64> = groups.groups.iter().filter_map(|group| group.mean).collect();
         means.sort_by(f64::total_cmp);
         let high = means.last().copied().unwrap_or(1.0);
         let low = means.get(means.len() / 10).copied().unwrap_or(0.0);
@@ -146,12 +146,11 @@ impl<'a> View<'a> {
     }
 }
 
-fn split_flags(data: &DataConfig) -> String {
+fn split_flags(data: &DataConfig) -> Vec<String> {
     let rows = [("train", data.train), ("val", data.val), ("test-rows", data.test)];
     let rows = rows.into_iter().filter_map(|(flag, rows)| Some(format!(" --{flag} {}", rows?)));
-    let set =
-        if data.dataset == Format::default() { String::new() } else { format!(" --dataset {}", data.dataset.key) };
-    set + &rows.collect::<String>()
+    let set = (data.dataset != Format::default()).then(|| format!(" --dataset {}", data.dataset.key));
+    set.into_iter().chain(rows).collect()
 }
 
 /// A percentage as people read it.

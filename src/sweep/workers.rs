@@ -19,7 +19,7 @@ use crate::files;
 use crate::model::saved::SavedModel;
 use crate::train::checkpoint::{Resumable, Slots};
 use crate::train::pace::Pace;
-use crate::train::{Detail, Ended, Next, Observer, Origin, Outcome, State, Task, engine};
+use crate::train::{Detail, Ended, EpochPoint, Next, Observer, Origin, Outcome, State, Task, engine};
 use crate::{blas, limits, machine, version};
 
 /// What is kept of the trials that end.
@@ -187,6 +187,7 @@ impl<'a> Workers<'a> {
             slots: Slots::new(&checkpoints_of(site.directory, site.shard), trials),
             pace: Pace::new(site.stop, site.checkpoint_every),
         };
+        self.events.began(trials);
         let attempt = || train_or_resume(site.data, cohort, &mut trainees);
         match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(())) => {}
@@ -198,6 +199,7 @@ impl<'a> Workers<'a> {
                 self.keep(trials, left.map(failed).collect(), Some(&message));
             }
         }
+        self.events.left();
         if !self.is_stopping() {
             trainees.slots.remove();
         }
@@ -216,6 +218,10 @@ struct Trainees<'a, 'b> {
 impl Observer for Trainees<'_, '_> {
     fn iterated(&mut self, trials: usize, work: f64) {
         self.workers.events.iterated(trials, work);
+    }
+
+    fn epoch(&mut self, trial: usize, point: &EpochPoint) {
+        self.workers.events.epoch(self.trials[trial], point);
     }
 
     fn next(&mut self) -> Next {

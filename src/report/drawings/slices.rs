@@ -47,7 +47,8 @@ pub fn slice(view: &View<'_>, axis: usize, style: Style) -> Option<Figure> {
     let any_diverged = view.summary.diverged > 0;
     let names: Vec<String> = (0..it.values.len()).map(|value| it.label(value)).collect();
     let widest = names.iter().map(|name| width_of(name, 0.92 * font)).fold(0.0, f64::max);
-    let left = Frame::left_of(&ticks, font);
+    let below_label = if any_diverged { width_of("diverged", 0.92 * font) + 10.0 } else { 0.0 };
+    let left = Frame::left_of(&ticks, font).max(below_label);
     let slot = (style.width - left - 10.0) / names.len() as f64;
     let turned = it.is_listed() && widest + 6.0 > slot;
     let labels = if turned { widest.min(90.0) + 0.8 * font } else { 1.6 * font };

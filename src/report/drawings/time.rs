@@ -29,7 +29,7 @@ fn ended<'a>(view: &'a View<'_>) -> Vec<&'a Record> {
     records
 }
 
-/// Trials done over time, and below it when each host was at work.
+/// Trials done over time, and below it when trials ended on each host.
 pub fn done(view: &View<'_>, style: Style) -> Option<Figure> {
     let records = ended(view);
     let (first, last) = (records.first()?, records.last()?);
@@ -38,10 +38,9 @@ pub fn done(view: &View<'_>, style: Style) -> Option<Figure> {
     let span = (last.ended_unix_seconds as f64 - begin).max(1.0);
     let (per, unit) = unit(span);
     let font = style.font;
-    let mut hosts: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for record in &records {
-        let end = record.ended_unix_seconds as f64 - begin;
-        hosts.entry(&record.host).or_default().push(((end - record.train_seconds).max(0.0), end));
+        hosts.entry(&record.host).or_default().push(record.ended_unix_seconds as f64 - begin);
     }
     let level = Ticks::between(&format!("{unit} since the first trial began"), 0.0, span / per);
     let upright = Ticks::between("trials done", 0.0, records.len() as f64);
@@ -66,7 +65,7 @@ pub fn done(view: &View<'_>, style: Style) -> Option<Figure> {
     }
     figure.path(points, Ink::Category(0), 2.0, 1.0);
     let top = plot + 5.0 * font;
-    for (row, (host, spans)) in hosts.iter().take(HOSTS).enumerate() {
+    for (row, (host, ends)) in hosts.iter().take(HOSTS).enumerate() {
         let y = top + row as f64 * 1.7 * font;
         figure.text(
             (left - 6.0, y + 0.6 * font),
@@ -76,19 +75,13 @@ pub fn done(view: &View<'_>, style: Style) -> Option<Figure> {
             fitted(host, 0.92 * font, 120.0),
         );
         figure.rectangle([left, y, frame.right - left, 1.2 * font], Ink::Empty, "");
-        // Where spans meet they are one.
-        let mut spans = spans.clone();
-        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut merged: Vec<(f64, f64)> = vec![];
-        for (from, to) in spans {
-            match merged.last_mut() {
-                Some(last) if from <= last.1 + span / 500.0 => last.1 = last.1.max(to),
-                _ => merged.push((from, to)),
+        let mut last = f64::NEG_INFINITY;
+        for end in ends {
+            let x = frame.x(&level, end / per);
+            if x >= last + 1.0 {
+                figure.line((x, y), (x, y + 1.2 * font), Ink::Category(2), 1.4);
+                last = x;
             }
-        }
-        for (from, to) in merged {
-            let (from, to) = (frame.x(&level, from / per), frame.x(&level, to / per));
-            figure.rectangle([from, y, (to - from).max(1.0), 1.2 * font], Ink::Category(2), *host);
         }
     }
     Some(figure)

@@ -8,6 +8,9 @@ use crate::model::hyperparameters::Entry;
 use crate::sweep::layout::BEST_MODEL;
 use crate::sweep::space::Trial;
 
+/// Columns of a command; longer ones go on in the next line.
+const COLUMNS: usize = 56;
+
 /// The command that trains a trial again.
 pub fn command(trial: &Trial, view: &View<'_>) -> String {
     let defaults = Hyperparameters::default().entries();
@@ -17,8 +20,15 @@ pub fn command(trial: &Trial, view: &View<'_>) -> String {
         .iter()
         .filter(differs)
         .map(|entry| format!(" --{} {}", entry.name.replace('_', "-"), entry.value.plain()));
-    let rows = view.split_flags.clone();
-    format!("mlpgrid train --data data{rows}{} --out best", flags.collect::<String>())
+    let mut lines = vec!["mlpgrid train --data data".to_owned()];
+    let all = view.split_flags.iter().cloned().chain(flags).chain([" --out best".to_owned()]);
+    for flag in all {
+        match lines.last_mut() {
+            Some(line) if line.len() + flag.len() <= COLUMNS => *line += &flag,
+            _ => lines.push(format!("   {flag}")),
+        }
+    }
+    lines.join(" \\\n")
 }
 
 /// A word for a shell: in quotes where it has to be.
@@ -59,8 +69,8 @@ pub fn section(view: &View<'_>) -> String {
     let path = format!("{}/{BEST_MODEL}", view.name).replace('\\', "\\\\").replace('"', "\\\"");
     let load = format!(
         "import numpy as np\nfrom safetensors.numpy import load_file\n\nnet = load_file(\"{path}\")\n\n\
-         def scores(pixels):  # (images, 3072), 0 to 255: row, column, channel\n    \
-         hidden = np.maximum((pixels - net[\"mean_image\"]) @ net[\"W1\"] + net[\"b1\"], 0)\n    \
+         def scores(pixels):\n    # (images, inputs), 0 to 255; each row, column, channel\n    \
+         centred = pixels - net[\"mean_image\"]\n    hidden = np.maximum(centred @ net[\"W1\"] + net[\"b1\"], 0)\n    \
          return hidden @ net[\"W2\"] + net[\"b2\"]"
     );
     let has_pixels = member.trial.hyperparameters.recipe().preparation == crate::data::prepare::Preparation::Mean;

@@ -920,7 +920,7 @@ function drawCloud() {
   const on = [...(selected.length && groups.mean[selected[0]] !== null ? [[selected[0], "--c1", "best of what is shown"]] : []),
     ...state.pins.map((g, at) => [g, `--c${(at + 2) % 6}`, "pinned"])];
   inParts("cloud", parts, (part) => {
-    context.globalAlpha = shown.length > 1000 ? 0.12 : shown.length > 100 ? 0.25 : 0.4;
+    context.globalAlpha = shown.length > 3000 ? 0.05 : shown.length > 1000 ? 0.1 : shown.length > 100 ? 0.25 : 0.4;
     context.strokeStyle = faint;
     context.lineWidth = 1;
     context.beginPath();

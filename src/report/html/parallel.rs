@@ -13,7 +13,7 @@ pub fn section(view: &View<'_>) -> String {
     let with_result = view.groups.groups.iter().filter(|group| group.worth.is_some()).count();
     let thinned = match with_result > LINES {
         true => {
-            format!(" On paper every {}th of {} lines, by rank.", with_result.div_ceil(LINES), thousands(with_result))
+            format!(" On paper one line in {} of {}, by rank.", with_result.div_ceil(LINES), thousands(with_result))
         }
         false => String::new(),
     };

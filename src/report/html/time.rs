@@ -18,7 +18,7 @@ pub fn section(view: &View<'_>) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    let caption = "By the machines' clocks, from each record. Bars below the line: when a machine trained trials. Seconds are a trial's share of \
+    let caption = "By the machines' clocks, from each record. Ticks below the line: when trials ended, a row a machine. Seconds are a trial's share of \
                    its cohort's time, the mean over trials.";
     whole("time", "Time", caption, &format!("<div class=\"plots\">{figures}</div>"))
 }
