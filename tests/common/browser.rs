@@ -140,7 +140,7 @@ impl Browser {
             .collect();
         self.call("Page.navigate", json!({ "url": "about:blank" }));
         self.call("Page.navigate", json!({ "url": format!("file://{name}{more}") }));
-        self.wait("document.documentElement.dataset.ready === 'true'");
+        self.wait("document.documentElement?.dataset.ready === 'true'");
         self.settle();
     }
 

@@ -181,14 +181,17 @@ function refilter() {
   if (!select()) return;
   drawLines();
   drawRows(true);
+  markAreas();
+  root.dataset.filterMs = (performance.now() - begun).toFixed(1);
+  drawRest();
+}
+/// What a person does not look at while they brush: in the next frame.
+const drawRest = soon(() => {
   drawOverlays();
   drawPair();
   drawCloud();
-  markAreas();
   store();
-  times.filter = performance.now() - begun;
-  root.dataset.filterMs = times.filter.toFixed(1);
-}
+});
 function toggleValue(a, value, only = false) {
   const axis = axes[a];
   if (!axis.listed) return;
@@ -422,14 +425,13 @@ function drawAxes() {
     context.stroke();
     const brush = axis && state.brushes[a];
     if (brush) {
-      context.fillStyle = colour("--c0");
-      context.globalAlpha = 0.25;
+      context.strokeStyle = colour("--c0");
+      context.lineWidth = 2;
       const spans = axis.listed ? brush.map((v) => [v / axis.values.length, (v + 1) / axis.values.length]) : [brush.map((number) => shareOf(axis, number))];
       for (const [from, to] of spans) {
         const [p, q] = [value(from), value(to)];
-        if (upright) context.fillRect(Math.min(p, q), x - 9, Math.abs(q - p), 18); else context.fillRect(x - 9, Math.min(p, q), 18, Math.abs(q - p));
+        if (upright) context.strokeRect(Math.min(p, q), x - 9, Math.abs(q - p), 18); else context.strokeRect(x - 9, Math.min(p, q), 18, Math.abs(q - p));
       }
-      context.globalAlpha = 1;
     }
     const name = axis ? axis.name : "accuracy, %";
     if (upright) label(name, frame.left, x - 20, "left", true);
@@ -742,15 +744,19 @@ function drawOverlays() {
     const [yLow, yHigh, low, high] = svg.dataset.scale.split(" ").map(Number);
     const layer = document.createElementNS("http://www.w3.org/2000/svg", "g");
     layer.setAttribute("class", "overlay");
-    for (const area of svg.querySelectorAll(".area")) {
-      const [a, value] = [Number(area.dataset.axis), Number(area.dataset.value)];
-      let sum = 0, n = 0, top = -1;
-      for (const g of selected) {
-        if (groups.at[a][g] !== value || groups.worth[g] === null) continue;
-        sum += groups.worth[g];
-        n++;
-        top = Math.max(top, groups.worth[g]);
-      }
+    const areas = svg.querySelectorAll(".area");
+    if (!areas.length) continue;
+    const a = Number(areas[0].dataset.axis), found = axes[a].values.map(() => ({ sum: 0, n: 0, top: -1 }));
+    for (const g of selected) {
+      const worth = groups.worth[g];
+      if (worth === null) continue;
+      const of = found[groups.at[a][g]];
+      of.sum += worth;
+      of.n++;
+      of.top = Math.max(of.top, worth);
+    }
+    for (const area of areas) {
+      const { sum, n, top } = found[Number(area.dataset.value)];
       if (!n) continue;
       const x = area.x.baseVal.value + area.width.baseVal.value / 2;
       for (const [share, full] of [[sum / n, false], [top, true]]) {
