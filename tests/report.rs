@@ -378,7 +378,8 @@ fn ten_thousand_trials_over_nine_axes_are_a_page_that_a_browser_shows_whole() {
 /// The blocks of docs/results.md in this language.
 fn blocks(language: &str) -> Vec<&'static str> {
     const PAGE: &str = include_str!("../docs/results.md");
-    let blocks = PAGE.split(&format!("```{language}\n")[..]).skip(1);
+    let mark = format!("```{language}\n");
+    let blocks = PAGE.split(&mark[..]).skip(1);
     blocks.map(|rest| rest.split("```").next().unwrap_or_default()).collect()
 }
 
