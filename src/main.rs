@@ -5,7 +5,7 @@ use std::panic;
 use clap::Parser;
 use clap::error::ErrorKind;
 use mlpgrid::blas;
-use mlpgrid::cli::terminal::{log, log_error};
+use mlpgrid::cli::terminal::{log_error, log_error_line};
 use mlpgrid::cli::{self, CommandLine};
 
 fn main() {
@@ -14,8 +14,8 @@ fn main() {
             panic.location().map_or(String::new(), |location| format!(" at {}:{}", location.file(), location.line()));
         let payload = panic.payload();
         let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-        log(&format!(
-            "error: a bug in mlpgrid{place}: {}; please report it with the command",
+        log_error_line(&format!(
+            "a bug in mlpgrid{place}: {}; please report it with the command",
             words.unwrap_or("no words")
         ));
     }));
@@ -53,7 +53,8 @@ fn usage(error: &clap::Error) -> u8 {
             let text = error.render().to_string();
             let end = text.find("\n\nUsage:").or(text.find("\n\nFor more")).unwrap_or(text.len());
             let line: Vec<&str> = text[..end].split_whitespace().collect();
-            log(&format!("{}; see --help", line.join(" ").replace(" tip: ", "; ")));
+            let line = line.join(" ").replace(" tip: ", "; ");
+            log_error_line(&format!("{}; see --help", line.strip_prefix("error: ").unwrap_or(&line)));
             2
         }
     }

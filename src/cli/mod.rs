@@ -22,6 +22,7 @@ pub mod train;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
+use crate::report::shown::{self, Color, Form};
 use crate::{limits, processes, signals, version};
 
 /// Trains thousands of small fully-connected networks on CPU cores, at the speed of the machine's own matrix multiply
@@ -38,6 +39,34 @@ pub struct CommandLine {
     /// With --version: all of it
     #[arg(long, requires = "version")]
     pub verbose: bool,
+    /// How progress and messages are shown, on stderr
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        global = true,
+        hide_possible_values = true,
+        help_heading = "Messages",
+        env = "MLPGRID_PROGRESS",
+        hide_env = true,
+        default_value_t
+    )]
+    #[arg(help = "Progress and messages, on stderr: auto, bar, plain, json, none (also MLPGRID_PROGRESS)")]
+    pub progress: Form,
+    /// Log warnings and errors alone: --progress none
+    #[arg(short, long, global = true, help_heading = "Messages", conflicts_with = "progress")]
+    pub quiet: bool,
+    /// Colours on stderr: auto, always, never (auto: not with NO_COLOR)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        global = true,
+        hide_possible_values = true,
+        help_heading = "Messages",
+        default_value_t
+    )]
+    pub color: Color,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -57,7 +86,7 @@ pub enum Command {
     Sweep(sweep::Arguments),
     /// Print how far a sweep is
     Status(status::Arguments),
-    /// Merge what all shards of a sweep recorded into its leaderboard and best model
+    /// Merge what all shards of a sweep recorded, and draw it as one page
     Report(report::Arguments),
     /// Write the next sweep file: a narrower space around the best configurations of a sweep
     Refine(refine::Arguments),
@@ -85,6 +114,7 @@ pub enum Command {
 /// # Errors
 /// As the command.
 pub fn run(command_line: &CommandLine) -> Result<u8> {
+    shown::choose(if command_line.quiet { Form::None } else { command_line.progress }, command_line.color);
     if command_line.version {
         return info::version(command_line.verbose);
     }

@@ -1,7 +1,7 @@
 //! What several commands begin with: the data, OpenBLAS, warnings of what the machine lacks.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::terminal::{log, warn};
@@ -21,6 +21,11 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
+    /// This one.
+    pub fn at(directory: &Path) -> Self {
+        Self { given: Some(directory.to_owned()) }
+    }
+
     /// The directory of a data set.
     pub fn path(&self, dataset: DatasetName) -> PathBuf {
         let is_named = dataset.published().is_some();

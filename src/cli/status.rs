@@ -1,13 +1,17 @@
 //! `mlpgrid status`: how far a sweep is.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::terminal::{print, print_json, warn};
+use super::setup::duration;
+use super::terminal::{percent, print, print_json, warn};
 use crate::error::Result;
 use crate::report::publish::{Summary, kernels_warning};
+use crate::report::shown;
 use crate::sweep::journal::Results;
 use crate::sweep::layout::CHECKPOINTS;
 use crate::sweep::lock::{self, DEAD_AFTER, Holder};
@@ -26,6 +30,9 @@ pub struct Arguments {
     /// As one JSON object
     #[arg(long)]
     json: bool,
+    /// Print it again every so many seconds, until nothing is missing; from any shell and any machine that sees the directory
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
+    watch: Option<f64>,
 }
 
 /// What `status` prints.
@@ -39,6 +46,19 @@ struct Report {
     /// Until the last running process is done; with none running, for one worker at the rate so far.
     seconds_left: Option<f64>,
     damaged_records: usize,
+    /// Trials in training, by their last checkpoints.
+    in_training: Option<InTraining>,
+}
+
+/// What the last checkpoints hold.
+#[derive(Debug, Serialize)]
+struct InTraining {
+    trials: usize,
+    /// The least and the most iterations that are done.
+    iterations: (usize, usize),
+    /// The best of their latest validation accuracies, each where its epoch began.
+    best_val_accuracy: Option<f64>,
+    best_trial: Option<String>,
 }
 
 /// A process that trains.
@@ -73,7 +93,32 @@ impl Running {
 /// # Errors
 /// The directory is not a sweep's, or cannot be read.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let directory = arguments.directory.as_path();
+    let every = arguments.watch.map(|seconds| duration("--watch", seconds)).transpose()?;
+    let is_terminal = io::stdout().is_terminal();
+    let mut lines = 0;
+    loop {
+        let report = look(arguments.directory.as_path())?;
+        if arguments.json {
+            print_json(&report)?;
+        } else {
+            let text = for_people(&report);
+            // On a terminal the one before gives way.
+            let back = if lines > 0 && is_terminal { format!("\x1b[{lines}A\x1b[J") } else { String::new() };
+            lines = text.lines().count();
+            print(&format!("{back}{text}"))?;
+        }
+        match every {
+            Some(every) if report.summary.missing > 0 => thread::sleep(every),
+            _ => return Ok(0),
+        }
+        if !arguments.json && !is_terminal {
+            print("\n")?;
+        }
+    }
+}
+
+/// Reads the directory once.
+fn look(directory: &Path) -> Result<Report> {
     let space = directory::read(directory)?;
     let trials = space.trials()?;
     let holders = lock::holders(directory, DEAD_AFTER)?;
@@ -98,14 +143,25 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         running,
         seconds_left,
         damaged_records: damage.len(),
+        in_training: in_training(&checkpoints, &results),
     };
     kernels_warning(&report.summary.kernels).iter().for_each(|warning| warn(warning));
-    if arguments.json {
-        print_json(&report)?;
-    } else {
-        print(&for_people(&report))?;
-    }
-    Ok(0)
+    Ok(report)
+}
+
+/// The trials of the latest checkpoint of each cohort, without those that are recorded.
+fn in_training(checkpoints: &Checkpoints, results: &Results) -> Option<InTraining> {
+    let latest = checkpoints.latest();
+    let trials: Vec<_> = latest.into_iter().filter(|(trial, ..)| !results.records.contains_key(*trial)).collect();
+    let iterations = || trials.iter().map(|(_, iteration, _)| *iteration);
+    let accuracies = trials.iter().filter_map(|(trial, _, so_far)| Some((*trial, so_far.curve.last()?.val_accuracy)));
+    let best = accuracies.max_by(|a, b| a.1.total_cmp(&b.1));
+    Some(InTraining {
+        trials: trials.len(),
+        iterations: (iterations().min()?, iterations().max()?),
+        best_val_accuracy: best.map(|(_, accuracy)| accuracy),
+        best_trial: best.map(|(trial, _)| trial.to_owned()),
+    })
 }
 
 /// What the missing trials would take one worker at the rate of those that are recorded.
@@ -152,9 +208,20 @@ fn for_people(report: &Report) -> String {
         lines.push(("running", "nobody".to_owned()));
     }
     if let Some(seconds) = report.seconds_left {
-        let time = humantime::format_duration(Duration::from_secs(seconds.ceil() as u64));
+        let time = shown::duration(seconds.ceil());
         let whose = if report.running.is_empty() { " for one worker, at the rate so far" } else { "" };
         lines.push(("left", format!("about {time}{whose}")));
+    }
+    if let Some(InTraining { trials, iterations: (low, high), best_val_accuracy, best_trial }) = &report.in_training {
+        let range = if low == high { low.to_string() } else { format!("{low} to {high}") };
+        let best = match (best_val_accuracy, best_trial) {
+            (Some(accuracy), Some(trial)) => {
+                format!(", the best at {} validation accuracy: {trial}", percent(*accuracy))
+            }
+            _ => String::new(),
+        };
+        let noun = if *trials == 1 { "trial" } else { "trials" };
+        lines.push(("training", format!("{trials} {noun}, by their last checkpoints at iteration {range}{best}")));
     }
     lines.push(("best", best));
     if summary.confirming > 0 {

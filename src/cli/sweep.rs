@@ -2,36 +2,40 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::json;
 
 use super::setup::{
     DataDirectory, duration, initialise_blas, this_program, warn_of_memory, warn_of_workers, workers_of,
 };
-use super::terminal::{log, percent, print_all, print_json, warn};
+use super::terminal::{log, print_all, print_json, warn};
 use super::{dry_run, report};
 use crate::blas::Blas;
+use crate::data::Split;
 use crate::error::Result;
 use crate::files::RealDisk;
 use crate::report::environment::Environment;
 use crate::report::progress::Progress;
 use crate::report::publish::{Summary, kernels_warning};
+use crate::report::shown;
+use crate::report::standing::Standing;
 use crate::signals;
 use crate::sweep::cluster;
 use crate::sweep::events::Events;
 use crate::sweep::job::Job;
-use crate::sweep::journal::{Results, better_first};
+use crate::sweep::journal::Results;
 use crate::sweep::layout::ENVIRONMENT;
 use crate::sweep::lock;
 use crate::sweep::session::{Options, Session};
 use crate::sweep::shard::Shard;
 use crate::sweep::site::Site;
 use crate::sweep::space::{Resolved, Space, Trial};
-use crate::train::{Outcome, Status, work_of_iteration};
+use crate::train::{EpochPoint, Outcome, Status, work_of_iteration};
 
 /// Flags of `sweep`.
 #[derive(Debug, clap::Args)]
@@ -147,7 +151,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let retried = arguments.retried();
     let options = Options { workers, retried, may_extend: arguments.extend, takeover_after };
     let command = if arguments.dry_run { "dry run" } else { "sweep" };
-    let display = Display { command, site, blas: &blas, workers, progress: OnceLock::new(), best: Mutex::default() };
+    let standing = Arc::default();
+    let display = Display { command, site, blas: &blas, workers, progress: OnceLock::new(), standing };
     if arguments.list {
         return list(&resolved, &site);
     }
@@ -182,6 +187,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let (trials, results) = session.results();
     let summary = report::publish("sweep", &arguments.out, &search, trials, results, report::TABLE_ROWS)?;
     let code = summary.exit_code();
+    if shown::is_json() {
+        shown::emit("end", json!({ "exit_code": code, "trained_now": trained_now, "missing": summary.missing }));
+    }
     let rate = |amount: f64| (trained_now > 0).then(|| amount / train_seconds);
     let (iterations, work) = display.progress.get().map_or((0, 0.0), Progress::done);
     print_json(&Report {
@@ -227,8 +235,8 @@ struct Display<'a> {
     workers: usize,
     /// Once it is known what there is to do.
     progress: OnceLock<Progress>,
-    /// The best result so far, of this process or before it.
-    best: Mutex<Option<Outcome>>,
+    /// What the workers do, and the best so far.
+    standing: Arc<Standing>,
 }
 
 impl Display<'_> {
@@ -260,16 +268,6 @@ impl Display<'_> {
         warn_of_memory(job.bytes() as u64, "take fewer --workers, or ask for more memory");
     }
 
-    /// Takes a result in; returns whether it is better than all before it.
-    fn is_best(&self, outcome: &Outcome) -> bool {
-        let Ok(mut best) = self.best.lock() else { return false };
-        let is_best = best.as_ref().is_none_or(|best| better_first(outcome, best).is_lt());
-        if is_best {
-            *best = Some(outcome.clone());
-        }
-        is_best
-    }
-
     /// A line above the bar, if there is one.
     fn line(&self, line: &str) {
         match self.progress.get() {
@@ -279,13 +277,21 @@ impl Display<'_> {
     }
 }
 
+/// The number of this worker, from 0.
+fn worker() -> usize {
+    rayon::current_thread_index().unwrap_or(0)
+}
+
 impl Events for Display<'_> {
     fn log(&self, line: &str) {
         self.line(&format!("{}: {line}", self.command));
     }
 
     fn warn(&self, warning: &str) {
-        self.line(&format!("warning: {warning}"));
+        match self.progress.get() {
+            Some(progress) => progress.warn(warning),
+            None => warn(warning),
+        }
     }
 
     fn planned(&self, job: &Job<'_>, trials: &[Trial], before: &Results) -> Result<()> {
@@ -302,19 +308,49 @@ impl Events for Display<'_> {
             let environment = Environment::of(self.blas).with(self.site.data, self.workers);
             environment.write(&self.site.directory.join(ENVIRONMENT))?;
         }
-        if let (Ok(mut best), Some(outcome)) = (self.best.lock(), &job.best) {
-            *best = Some(outcome.clone());
+        let recorded = || trials.iter().filter_map(|trial| before.records.get(&trial.id));
+        self.standing.planned(trials, recorded().map(|record| record.outcome.status));
+        if let Some((trial, record)) = before.best(trials) {
+            self.standing.offered(trial, &record.outcome);
+        }
+        if shown::is_json() {
+            let fields = json!({
+                "trials": trials.len(),
+                "to_train": job.missing.len(),
+                "cohorts": job.cohorts.len(),
+                "workers": job.limits.workers,
+                "kernel": self.site.kernel,
+                "shard": self.site.shard.to_string(),
+            });
+            shown::emit("start", fields);
         }
         let work = job.work();
         match self.progress.get() {
             Some(progress) => progress.expect(work),
-            None => drop(self.progress.set(Progress::new("sweep", "trial-iterations", work))),
+            None => drop(
+                self.progress
+                    .set(Progress::new("sweep", "trial-iterations", work).of_sweep(Arc::clone(&self.standing))),
+            ),
         }
         Ok(())
     }
 
     fn iterated(&self, trials: usize, work: f64) {
         self.progress.get().into_iter().for_each(|progress| progress.add(trials as u64, work));
+    }
+
+    fn began(&self, trials: &[&Trial]) {
+        self.standing.began(worker(), trials);
+    }
+
+    fn left(&self) {
+        self.standing.left(worker());
+    }
+
+    fn epoch(&self, trial: &Trial, point: &EpochPoint) {
+        let it = &trial.hyperparameters;
+        let epochs = it.iterations / (self.site.data.rows(Split::Train).len() / it.batch_size).max(1);
+        self.standing.epoch(worker(), trial, point, epochs);
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {
@@ -324,14 +360,22 @@ impl Events for Display<'_> {
             _ => trial.hyperparameters.iterations - outcome.iterations_done,
         };
         progress.skip(left as f64 * work_of_iteration(&trial.hyperparameters, self.site.data.inputs()));
-        match (outcome.status, outcome.val_accuracy) {
-            (Status::Complete, Some(accuracy)) if self.is_best(outcome) => {
-                progress.note(format!("best val accuracy {} ({})", percent(accuracy), trial.id));
+        let is_best = self.standing.ended(trial, outcome);
+        if shown::is_json() {
+            let fields = json!({
+                "trial": trial.id,
+                "status": outcome.status,
+                "val_accuracy": outcome.val_accuracy,
+                "diverged_at": outcome.diverged_at,
+                "hyperparameters": trial.hyperparameters,
+            });
+            shown::emit("trial", fields);
+            if is_best {
+                shown::emit("best", json!({ "trial": trial.id, "val_accuracy": outcome.val_accuracy, "ended": true }));
             }
-            (Status::Failed, _) => {
-                self.log(&format!("trial {} failed: a bug, please report it; its record holds more", trial.id));
-            }
-            _ => {}
+        }
+        if outcome.status == Status::Failed {
+            self.log(&format!("trial {} failed: a bug, please report it; its record holds more", trial.id));
         }
     }
 

@@ -4,23 +4,45 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::report::shown::{self, Form};
 
 /// A line to stderr. A closed stderr is no reason to stop working.
 pub fn log(line: &str) {
+    match shown::form() {
+        Form::None => {}
+        Form::Json => shown::emit("log", json!({ "message": line.trim_matches('\n') })),
+        _ => write(line),
+    }
+}
+
+fn write(line: &str) {
     let _ = writeln!(io::stderr(), "{}", escaped(line, &['\n', '\t']));
 }
 
 /// A warning, to stderr.
 pub fn warn(warning: &str) {
-    log(&format!("warning: {warning}"));
+    if shown::is_json() {
+        return shown::emit("warning", json!({ "message": warning }));
+    }
+    let warning = escaped(warning, &['\n', '\t']);
+    let _ = writeln!(io::stderr(), "{} {warning}", shown::coloured("warning:", 33));
 }
 
 /// An error, to stderr: one line, whatever stands in the paths that it names.
 pub fn log_error(error: &Error) {
-    log(&format!("error: {}", escaped(&error.to_string(), &[])));
+    log_error_line(&error.to_string());
+}
+
+/// As [`log_error`], of an error in words.
+pub fn log_error_line(error: &str) {
+    if shown::is_json() {
+        return shown::emit("error", json!({ "message": error }));
+    }
+    let _ = writeln!(io::stderr(), "{} {}", shown::coloured("error:", 31), escaped(error, &[]));
 }
 
 /// Control characters, which a path can have and a terminal obeys, become visible, except those in `kept`.

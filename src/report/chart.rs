@@ -13,7 +13,7 @@ use super::picture::Picture;
 /// Everything is drawn this many times as large and then shrunk: soft edges.
 const LARGER: i32 = 3;
 /// The plotting library's name for the one font that it is given.
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(40, 40, 40);
 const PALE: RGBColor = RGBColor(224, 224, 224);
 
@@ -179,17 +179,22 @@ pub struct Chart {
 /// # Panics
 /// There are no columns, or width or height are too small for text.
 pub fn draw(headline: &str, charts: &[Chart], columns: usize, (width, height): (usize, usize)) -> Picture {
-    static FONT_IS_KNOWN: Once = Once::new();
-    FONT_IS_KNOWN.call_once(|| {
-        let font = include_bytes!("../../assets/DejaVuSans-subset.ttf");
-        assert!(register_font(FONT, FontStyle::Normal, font).is_ok(), "the font is one");
-    });
+    know_font();
     let mut large = Picture::white(width * LARGER as usize, height * LARGER as usize);
     let size = (large.width as u32, large.height as u32);
     let area = BitMapBackend::with_buffer(&mut large.pixels, size).into_drawing_area();
     paint(headline, charts, columns, &area).expect("drawing into memory does not fail");
     drop(area);
     large.shrunk(LARGER as usize)
+}
+
+/// Makes the font known to the plotting library, once.
+pub(super) fn know_font() {
+    static FONT_IS_KNOWN: Once = Once::new();
+    FONT_IS_KNOWN.call_once(|| {
+        let font = include_bytes!("../../assets/DejaVuSans-subset.ttf");
+        assert!(register_font(FONT, FontStyle::Normal, font).is_ok(), "the font is one");
+    });
 }
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;

@@ -1,5 +1,6 @@
 //! Pixels in memory, and PNG files.
 
+use std::io;
 use std::path::Path;
 
 use crate::error::Result;
@@ -62,13 +63,22 @@ impl Picture {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        files::replace(path, |file| {
-            let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
-            encoder.set_color(png::ColorType::Rgb);
-            encoder.set_depth(png::BitDepth::Eight);
-            let mut writer = encoder.write_header()?;
-            writer.write_image_data(&self.pixels)?;
-            Ok(writer.finish()?)
-        })
+        files::replace(path, |file| self.encode(file))
+    }
+
+    /// As the bytes of a PNG file.
+    pub fn png(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes).expect("writing into memory does not fail");
+        bytes
+    }
+
+    fn encode(&self, file: &mut Vec<u8>) -> io::Result<()> {
+        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.pixels)?;
+        Ok(writer.finish()?)
     }
 }

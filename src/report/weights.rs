@@ -25,12 +25,21 @@ pub fn can_draw(shape: Shape, units: usize) -> bool {
 /// # Panics
 /// The rows of W1 are not the pixels and channels of such an image, there are no units, or they [cannot be drawn](can_draw).
 pub fn grid(w1: &Tensor, shape: Shape) -> Picture {
+    let units = w1.shape().last().copied().unwrap_or_default();
+    let times = if shape.rows.max(shape.columns) > LARGE { 1 } else { enlargement(units) };
+    enlarged(w1, shape, times)
+}
+
+/// As [`grid`], every pixel a square of `times` pixels.
+///
+/// # Panics
+/// As [`grid`].
+pub fn enlarged(w1: &Tensor, shape: Shape, times: usize) -> Picture {
     let &[rows, units] = w1.shape() else { panic!("W1 is a matrix") };
     assert_eq!(rows, shape.inputs(), "a row of W1 for every pixel and channel");
     assert!(can_draw(shape, units), "pixels are grey, or red, green and blue");
     let numbers = w1.to_f64();
     let columns = (1..).find(|columns| columns * columns >= units).expect("some square is as large");
-    let times = if shape.rows.max(shape.columns) > LARGE { 1 } else { enlargement(units) };
     let (height, width) = (shape.rows * times, shape.columns * times);
     let (down, across) = (height + PADDING, width + PADDING);
     let mut picture = Picture::white(columns * across + PADDING, units.div_ceil(columns) * down + PADDING);

@@ -6,7 +6,7 @@ use super::job::Job;
 use super::journal::Results;
 use super::space::Trial;
 use crate::error::Result;
-use crate::train::Outcome;
+use crate::train::{EpochPoint, Outcome};
 
 /// Follows a sweep, from every worker at once.
 pub trait Events: Sync {
@@ -26,6 +26,15 @@ pub trait Events: Sync {
 
     /// So many trials have done one more iteration, which took so many floating-point operations.
     fn iterated(&self, _trials: usize, _work: f64) {}
+
+    /// A worker of this process began to train trials together.
+    fn began(&self, _trials: &[&Trial]) {}
+
+    /// It left them, at their end or before.
+    fn left(&self) {}
+
+    /// A trial in training began an epoch.
+    fn epoch(&self, _trial: &Trial, _point: &EpochPoint) {}
 
     /// A trial ended and is recorded.
     fn ended(&self, _trial: &Trial, _outcome: &Outcome) {}
@@ -72,6 +81,18 @@ impl Events for Counting<'_> {
 
     fn iterated(&self, trials: usize, work: f64) {
         self.events.iterated(trials, work);
+    }
+
+    fn began(&self, trials: &[&Trial]) {
+        self.events.began(trials);
+    }
+
+    fn left(&self) {
+        self.events.left();
+    }
+
+    fn epoch(&self, trial: &Trial, point: &EpochPoint) {
+        self.events.epoch(trial, point);
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {

@@ -25,6 +25,14 @@ pub const LEADERBOARD: &str = "leaderboard.csv";
 pub const GROUPS: &str = "groups.csv";
 /// The configurations that were confirmed with fresh seeds.
 pub const CONFIRMED: &str = "confirmed.csv";
+/// The report for people.
+pub const REPORT: &str = "report.html";
+/// The figures of the report, for programs.
+pub const SUMMARY: &str = "summary.json";
+/// Every trial's curve, a row a point.
+pub const CURVES: &str = "curves.csv";
+/// Every configuration with its mean over seeds.
+pub const CONFIGURATIONS: &str = "configurations.csv";
 /// The best model.
 pub const BEST_MODEL: &str = "best.safetensors";
 /// Folder of the best models of shards and of further processes.

@@ -19,7 +19,7 @@ use crate::files;
 use crate::model::saved::SavedModel;
 use crate::train::checkpoint::{self, Slots};
 use crate::train::pace::Pace;
-use crate::train::{Detail, Ended, Next, Observer, Origin, Outcome, State, Task, engine};
+use crate::train::{Detail, Ended, EpochPoint, Next, Observer, Origin, Outcome, State, Task, engine};
 use crate::{blas, limits, machine, team, version};
 
 /// What is kept of the trials that end.
@@ -214,6 +214,7 @@ impl<'a> Workers<'a> {
             slots: Slots::new(&checkpoints_of(site.directory, site.shard), trials),
             pace: Pace::new(site.stop, site.checkpoint_every),
         };
+        self.events.began(trials);
         let attempt = || train_or_resume(site.data, cohort, &mut trainees);
         match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(())) => {}
@@ -226,6 +227,7 @@ impl<'a> Workers<'a> {
                 self.keep(trials, left.map(failed).collect(), Some(&message));
             }
         }
+        self.events.left();
         if !self.is_stopping() {
             trainees.slots.remove();
         }
@@ -244,6 +246,10 @@ struct Trainees<'a, 'b> {
 impl Observer for Trainees<'_, '_> {
     fn iterated(&mut self, trials: usize, work: f64) {
         self.workers.events.iterated(trials, work);
+    }
+
+    fn epoch(&mut self, trial: usize, point: &EpochPoint) {
+        self.workers.events.epoch(self.trials[trial], point);
     }
 
     fn next(&mut self) -> Next {

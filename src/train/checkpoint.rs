@@ -253,6 +253,16 @@ impl Checkpoints {
         self.found.iter().flat_map(|(_, header)| &header.members).map(|member| member.trial.as_str()).collect()
     }
 
+    /// Every trial that has one, with the iterations done and its result so far, by its latest.
+    pub fn latest(&self) -> Vec<(&str, usize, &SoFar)> {
+        let mut seen = HashSet::new();
+        // They are sorted, the latest first.
+        let members =
+            self.found.iter().flat_map(|(_, header)| header.members.iter().map(|member| (header.iteration, member)));
+        let new = members.filter(|(_, member)| seen.insert(member.trial.as_str()));
+        new.map(|(iteration, member)| (member.trial.as_str(), iteration, &member.so_far)).collect()
+    }
+
     /// Removes the checkpoints all of whose trials are over: nothing more is to be done of them than so many iterations.
     pub fn remove_recorded(&self, is_over: &dyn Fn(&str) -> bool) {
         let is_over = |(_, header): &&(PathBuf, Header)| header.members.iter().all(|member| is_over(&member.trial));

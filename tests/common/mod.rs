@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test uses a part
 
 pub mod archive;
+pub mod browser;
+pub mod made_up;
 
 use std::fs;
 use std::io::Write;

@@ -147,6 +147,16 @@ impl Resolved {
         }
     }
 
+    /// Data set and splits.
+    pub fn data(&self) -> &DataConfig {
+        &self.space.data
+    }
+
+    /// As [`Space::located`].
+    pub fn located(&self, error: Error) -> Error {
+        self.space.located(error)
+    }
+
     /// What the sweep does with its trials beside training each to its end.
     pub fn rules(&self) -> &Rules {
         &self.space.rules

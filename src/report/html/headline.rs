@@ -1,0 +1,99 @@
+//! In one sentence: asked, done, missing, diverged; the best, with its interval and with what it cannot be distinguished from.
+
+use super::super::view::{View, percent};
+use super::text::{count, escaped, thousands};
+
+/// The best result in a sentence, as plain text; none before a trial is complete.
+pub fn best(view: &View<'_>) -> Option<String> {
+    let best = view.groups.best()?;
+    let mean = best.mean?;
+    let configuration = view.configuration(&best.at);
+    let of = match best.deviation {
+        Some(deviation) => format!(
+            "{:.2} ± {:.2} % (mean and standard deviation of {} seeds{})",
+            100.0 * mean,
+            100.0 * deviation,
+            best.complete,
+            interval(best.interval)
+        ),
+        None => {
+            let images = view.images.map_or(String::new(), |images| format!(" of {} images", thousands(images)));
+            format!("{}{images} (one seed{})", percent(mean, 2), interval(best.interval))
+        }
+    };
+    let others = view.groups.groups.iter().filter(|group| group.mean.is_some()).count().saturating_sub(1);
+    let ties = view.groups.ties(view.images);
+    let compared =
+        if view.groups.has_repeats() { "compared seed by seed" } else { "image by image, where that is recorded" };
+    let ties = match others {
+        0 => String::new(),
+        _ => format!(
+            " {} of the {} other configurations cannot be distinguished from it with 95 % confidence ({compared}).",
+            thousands(ties),
+            thousands(others)
+        ),
+    };
+    let optimism = match others {
+        0 => String::new(),
+        _ => format!(
+            " It is the best of {} on the same validation images, so the figure is optimistic: measure it once on the test split.",
+            thousands(others + 1)
+        ),
+    };
+    Some(format!("Best validation accuracy: {of}, with {configuration}.{ties}{optimism}"))
+}
+
+fn interval(interval: Option<(f64, f64)>) -> String {
+    interval.map_or(String::new(), |(low, high)| format!("; 95 %: {:.1}–{:.1}", 100.0 * low, 100.0 * high))
+}
+
+/// How far the sweep is, as plain text.
+pub fn state(view: &View<'_>) -> String {
+    let summary = &view.summary;
+    let configurations = view.groups.groups.len();
+    let seeds = match view.groups.seeds.len() {
+        1 => String::new(),
+        seeds => format!(", {} with {seeds} seeds", count(configurations, "configuration")),
+    };
+    let done = summary.trials - summary.missing;
+    let others = match done - summary.complete - summary.diverged - summary.failed {
+        0 => String::new(),
+        stopped => format!(", {} stopped at a cut", thousands(stopped)),
+    };
+    format!(
+        "{} of {}{seeds}: {} complete, {} diverged{others}, {} failed, {} missing.",
+        thousands(done),
+        count(summary.trials, "trial"),
+        thousands(summary.complete),
+        thousands(summary.diverged),
+        thousands(summary.failed),
+        thousands(summary.missing),
+    )
+}
+
+/// The section.
+pub fn section(view: &View<'_>) -> String {
+    let best = best(view).unwrap_or_else(|| "No trial is complete yet.".to_owned());
+    let (head, rest) = best.split_once(". ").map_or((best.as_str(), ""), |(head, rest)| (head, rest));
+    let head = head.trim_end_matches('.');
+    let numbers = view.groups.best().map_or(String::new(), |group| {
+        let mean = group.mean.unwrap_or(0.0);
+        let spread =
+            group.deviation.map_or(String::new(), |sd| format!("<span class=\"sd\"> ± {:.2}</span>", 100.0 * sd));
+        format!("<p class=\"figure\">{:.2}{spread}<span class=\"unit\"> %</span></p>", 100.0 * mean)
+    });
+    let progress = match view.summary.missing {
+        0 => String::new(),
+        _ => {
+            let done = view.summary.trials - view.summary.missing;
+            format!("<progress max=\"{}\" value=\"{done}\">{done} done</progress>", view.summary.trials)
+        }
+    };
+    format!(
+        "<section id=\"summary\" class=\"lead\"><h2>Summary</h2>{numbers}<div><p class=\"state\">{}</p>{progress}<p>{}.</p>\
+         <p class=\"caption\">{}</p></div></section>\n",
+        escaped(&state(view)),
+        escaped(head),
+        escaped(rest)
+    )
+}
