@@ -37,13 +37,16 @@ fn spec(place: &Place, name: &str, more: &str) -> String {
 
 /// The last record of each trial, by identity.
 fn records(place: &Place, out: &str) -> BTreeMap<String, Value> {
-    let mut files: Vec<_> =
-        fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(place.path(out).join("results"))
+        .expect("results")
+        .map(|entry| entry.expect("it is there").path())
+        .collect();
     files.sort();
-    let lines =
-        files.iter().flat_map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>());
+    let lines = files
+        .iter()
+        .flat_map(|path| fs::read_to_string(path).expect("it is there").lines().map(str::to_owned).collect::<Vec<_>>());
     let record = |line: String| serde_json::from_str::<Value>(&line).expect("JSON");
-    lines.map(record).map(|record| (record["trial"].as_str().unwrap().to_owned(), record)).collect()
+    lines.map(record).map(|record| (record["trial"].as_str().expect("it is there").to_owned(), record)).collect()
 }
 
 fn leaderboard(place: &Place, out: &str) -> String {
@@ -53,7 +56,7 @@ fn leaderboard(place: &Place, out: &str) -> String {
 /// What differs between two runs of one trial.
 fn without_time(mut record: Value) -> Value {
     for key in ["train_seconds", "ended_unix_seconds", "host", "checksum"] {
-        record.as_object_mut().unwrap().remove(key);
+        record.as_object_mut().expect("it is there").remove(key);
     }
     record
 }
@@ -61,9 +64,9 @@ fn without_time(mut record: Value) -> Value {
 /// A configuration's seeds: mean accuracy and loss at a point of their curves; none where one diverged.
 fn at(records: &[&Value], updates: u64) -> Option<(f64, f64)> {
     let point = |record: &&Value| {
-        let points = record["curve"].as_array().unwrap();
-        let point = points.iter().find(|point| point["iteration"].as_u64().unwrap() + 1 == updates)?;
-        Some((point["val_accuracy"].as_f64().unwrap(), point["val_loss"].as_f64().unwrap()))
+        let points = record["curve"].as_array().expect("it is there");
+        let point = points.iter().find(|point| point["iteration"].as_u64().expect("it is there") + 1 == updates)?;
+        Some((point["val_accuracy"].as_f64().expect("it is there"), point["val_loss"].as_f64().expect("it is there")))
     };
     let points = records.iter().map(point).collect::<Option<Vec<_>>>()?;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;

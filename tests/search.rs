@@ -14,8 +14,9 @@ const GRID: &str = "[data]\nval = 30\n[fixed]\nbatch_size = 30\niterations = 60\
     learning_rate = [1e-3, 3e-3, 1e-2]\nseed = [0, 1]\n";
 
 fn records(place: &Place, out: &str) -> Vec<Value> {
-    let files = fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.unwrap().path());
-    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let files =
+        fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.expect("it is there").path());
+    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).expect("it is there")).collect();
     texts.iter().flat_map(|text| text.lines()).map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
@@ -111,7 +112,7 @@ fn rules_are_replayed_on_a_sweep_that_is_there() {
 /// A command of Slurm's that answers as a cluster would, and writes down what it was asked.
 fn pretend(place: &Place, name: &str, script: &str) {
     let path = place.file(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is there");
 }
 
 #[test]

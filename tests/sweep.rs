@@ -199,8 +199,9 @@ fn results_of_version_1_are_read() {
 
 /// All records of a sweep's directory.
 fn records(place: &Place, out: &str) -> Vec<serde_json::Value> {
-    let files = fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.unwrap().path());
-    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let files =
+        fs::read_dir(place.path(out).join("results")).expect("results").map(|entry| entry.expect("it is there").path());
+    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).expect("it is there")).collect();
     texts.iter().flat_map(|text| text.lines()).map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 

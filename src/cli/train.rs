@@ -130,7 +130,7 @@ impl Site<'_> {
             Some((from, losses)) => {
                 log(&format!("train: resumes from a checkpoint after {done} iterations"));
                 recorder.losses.clone_from(losses);
-                Origin::Resumed(from.load(&[&trial])?)
+                Origin::Resumed(from.load(&[trial])?)
             }
             None => Origin::Seed,
         };

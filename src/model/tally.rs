@@ -79,12 +79,12 @@ mod tests {
     #[test]
     fn accuracy_loss_and_right_rows_are_those_of_the_scores_whatever_the_minibatches() {
         // (C, B) = (2, 11): the second class has the larger score in every third row.
-        let score = |class: usize, row: usize| if (row % 3 == 0) == (class == 1) { 1.0_f32 } else { 0.0 };
+        let score = |class: usize, row: usize| if row.is_multiple_of(3) == (class == 1) { 1.0_f32 } else { 0.0 };
         let scores: Vec<f32> = (0..2).flat_map(|class| (0..11).map(move |row| score(class, row))).collect();
         let labels = [1_u16, 0, 1, 1, 1, 0, 1, 0, 0, 0, 0];
         let mut whole = Tally::default();
         whole.add(&scores, 11, &labels);
-        let right: Vec<bool> = (0..11).map(|row| (row % 3 == 0) == (labels[row] == 1)).collect();
+        let right: Vec<bool> = (0_usize..11).map(|row| row.is_multiple_of(3) == (labels[row] == 1)).collect();
         let count = right.iter().filter(|&&right| right).count();
         assert_eq!(whole.accuracy(), count as f64 / 11.0);
         let loss = |right: bool| (1.0 + f64::exp(if right { -1.0 } else { 1.0 })).ln();

@@ -1,6 +1,6 @@
 //! The next sweep file: a narrower space around what won, with the reason beside each line.
 //!
-//! What won is the best configuration and those behind it that paired comparison does not tell from it, from [`FEWEST`] to [`MOST`] of them.
+//! What won is the best configuration and those behind it that paired comparison does not tell from it, two to twelve of them.
 //! A hyperparameter goes on between the values that they have, widened by half a step to the values that were tried beside these; where they
 //! lie at the edge of what was tried, by a whole step beyond it.
 
