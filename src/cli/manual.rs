@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use super::CommandLine;
 use super::terminal::{print, print_path};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{files, version};
 
 /// Print what the shell needs to complete commands and flags
 ///
@@ -63,5 +63,7 @@ pub fn pages(arguments: &Pages) -> Result<u8> {
 }
 
 fn write(folder: &Path, name: &str, command: &clap::Command) -> Result<()> {
-    files::replace(&folder.join(format!("{name}.1")), |file| Man::new(command.clone()).render(file))
+    files::replace(&folder.join(format!("{name}.1")), |file| {
+        Man::new(command.clone()).source(format!("mlpgrid {}", version::VERSION)).render(file)
+    })
 }

@@ -26,7 +26,7 @@ pub enum DatasetName {
     #[value(name = "cifar100-coarse")]
     #[serde(rename = "cifar100-coarse")]
     Cifar100Coarse,
-    /// Arrays of your own, as numpy saves them: train_x.npy and train_y.npy, and if you like val_x, val_y, test_x, test_y
+    /// Arrays of your own, as numpy saves them: train_x.npy and train_y.npy, and if they are there val_x, val_y, test_x, test_y
     Npy,
 }
 

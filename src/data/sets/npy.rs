@@ -123,7 +123,7 @@ impl Header {
             _ => {
                 let expected = expected.map_or("fewer".to_owned(), |expected| expected.to_string());
                 let expected = format!("{expected} bytes, as its header has");
-                Err(Fault::new(expected, format!("{} bytes", bytes.len()), "write it again"))
+                Err(Fault::new(expected, format!("{} bytes", bytes.len()), "write it with numpy.save"))
             }
         }
     }
@@ -155,7 +155,7 @@ fn tuple(sizes: &[usize]) -> String {
 }
 
 fn damaged(found: String) -> Fault {
-    Fault::new("an array that numpy.save wrote", found, "write it again")
+    Fault::new("an array that numpy.save wrote", found, "write it with numpy.save")
 }
 
 /// Reads the bytes of a file of rows.
