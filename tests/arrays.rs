@@ -12,20 +12,20 @@ use mlpgrid::model::saved::SavedModel;
 
 /// Writes an array of bytes.
 fn bytes(path: &Path, shape: &[usize], values: &[u8]) {
-    fs::write(path, [&Header::bytes("|u1", shape)[..], values].concat()).unwrap();
+    fs::write(path, [&Header::bytes("|u1", shape)[..], values].concat()).expect("it works on files of this test");
 }
 
 /// Writes an array of floats.
 fn floats(path: &Path, shape: &[usize], values: &[f32]) {
     let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    fs::write(path, [Header::bytes("<f4", shape), values].concat()).unwrap();
+    fs::write(path, [Header::bytes("<f4", shape), values].concat()).expect("it works on files of this test");
 }
 
 /// Writes labels as numpy makes them.
 fn labels(path: &Path, values: &[usize]) {
     let shape = [values.len()];
     let values: Vec<u8> = values.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect();
-    fs::write(path, [Header::bytes("<i8", &shape), values].concat()).unwrap();
+    fs::write(path, [Header::bytes("<i8", &shape), values].concat()).expect("it works on files of this test");
 }
 
 /// A number from 0 to 255 that looks random.
@@ -61,7 +61,7 @@ fn write_images(folder: &Path, name: &str, rows: usize, side: usize) {
 fn place_of_floats() -> (Place, String) {
     let place = Place::new();
     let data = place.path("mine");
-    fs::create_dir(&data).unwrap();
+    fs::create_dir(&data).expect("it works on files of this test");
     for (name, rows) in [("train", 400), ("val", 100), ("test", 80)] {
         write_floats(&data, name, rows, 24, 20);
     }
@@ -82,7 +82,8 @@ fn float_rows_go_through_train_eval_sweep_status_and_report() {
     let run = train(&data, TRAIN, &["--test", "--out", &out]);
     let report = run.json(0);
     assert!(
-        report["val_accuracy"].as_f64().unwrap() > 0.9 && report["test_accuracy"].as_f64().unwrap() > 0.6,
+        report["val_accuracy"].as_f64().expect("it works on files of this test") > 0.9
+            && report["test_accuracy"].as_f64().expect("it works on files of this test") > 0.6,
         "{run:?}"
     );
     assert!(run.stderr.contains("rows of 24 numbers in 20 classes from"), "{run:?}");
@@ -109,7 +110,7 @@ fn float_rows_go_through_train_eval_sweep_status_and_report() {
     Run::of(["report", &text(&place.path("alone"))]).json(0);
     assert_eq!(place.fruits("out"), place.fruits("alone"), "neither workers nor shards show");
     let ensemble = Run::of(["eval", &directory, "--data", &data, "--test", "--ensemble", "3"]).json(0);
-    assert!(ensemble["test_accuracy"].as_f64().unwrap() > 0.6, "{ensemble}");
+    assert!(ensemble["test_accuracy"].as_f64().expect("it works on files of this test") > 0.6, "{ensemble}");
     // The leaderboard holds all of them, none of which diverged.
     assert!(!place.fruits("out").0.contains(",diverged,"));
 }
@@ -118,7 +119,7 @@ fn float_rows_go_through_train_eval_sweep_status_and_report() {
 fn images_of_another_shape_are_trained_mirrored_drawn_and_measured() {
     let place = Place::new();
     let data = place.path("mine");
-    fs::create_dir(&data).unwrap();
+    fs::create_dir(&data).expect("it works on files of this test");
     write_images(&data, "train", 300, 28);
     write_images(&data, "test", 50, 28);
     let (data, out) = (text(&data), text(&place.path("out")));
@@ -126,21 +127,21 @@ fn images_of_another_shape_are_trained_mirrored_drawn_and_measured() {
         "--dataset npy --hidden 9 --batch-size 30 --iterations 200 --learning-rate 1e-3 --weight-scale 1e-3 --l2 0.01";
     let run = train(&data, flags, &["--test", "--out", &out, "--shift", "1"]);
     let report = run.json(0);
-    assert!(report["test_accuracy"].as_f64().unwrap() > 0.8, "{run:?}");
+    assert!(report["test_accuracy"].as_f64().expect("it works on files of this test") > 0.8, "{run:?}");
     assert!(run.stderr.contains("images of 28 x 28 x 1 in 5 classes"), "{run:?}");
     assert!(run.stderr.contains("270 train / 30 val / 50 test rows"), "{run:?}");
     let (width, height) = png_size(&place.path("out/weights.png"));
     assert_eq!((width, height), (3 * 87 + 3, 3 * 87 + 3), "nine images of 28 × 28, three times as large");
     let views = Run::of(["eval", &out, "--data", &data, "--test", "--mirror", "--shift", "1"]).json(0);
     assert_eq!(views["views"], 18);
-    let model = SavedModel::read(&place.path("out/model.safetensors")).unwrap();
-    let shape = model.provenance.image().unwrap();
+    let model = SavedModel::read(&place.path("out/model.safetensors")).expect("it works on files of this test");
+    let shape = model.provenance.image().expect("it works on files of this test");
     assert_eq!((shape.rows, shape.columns, shape.channels), (28, 28, 1));
 }
 
 fn png_size(path: &Path) -> (u32, u32) {
-    let bytes = fs::read(path).unwrap();
-    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let bytes = fs::read(path).expect("it works on files of this test");
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("it works on files of this test"));
     (number(16), number(20))
 }
 
@@ -148,7 +149,7 @@ fn png_size(path: &Path) -> (u32, u32) {
 fn more_classes_than_a_byte_can_name_are_told_apart() {
     let place = Place::new();
     let data = place.path("mine");
-    fs::create_dir(&data).unwrap();
+    fs::create_dir(&data).expect("it works on files of this test");
     // A row for each of 400 classes, and the same again: bits of its number.
     let row = |class: usize| (0..18).map(|bit| ((class >> (bit % 9)) & 1) as u8 * 200).collect::<Vec<u8>>();
     let values: Vec<u8> = (0..800).flat_map(|at| row(at % 400)).collect();
@@ -157,8 +158,8 @@ fn more_classes_than_a_byte_can_name_are_told_apart() {
     let flags = "--dataset npy --hidden 32 --batch-size 100 --iterations 400 --optimizer adam --learning-rate 0.02 --l2 0 --init he \
         --preparation pixel --train 400 --val 400";
     let report = train(&text(&data), flags, &[]).json(0);
-    assert!(report["val_accuracy"].as_f64().unwrap() > 0.5, "{report}");
-    let loss = report["first_loss"].as_f64().unwrap();
+    assert!(report["val_accuracy"].as_f64().expect("it works on files of this test") > 0.5, "{report}");
+    let loss = report["first_loss"].as_f64().expect("it works on files of this test");
     assert!((5.0..10.0).contains(&loss), "a loss over 400 classes: {loss}");
 }
 
@@ -166,12 +167,12 @@ fn more_classes_than_a_byte_can_name_are_told_apart() {
 fn splits_of_their_own_files_are_those_rows() {
     let (place, _) = place_of_floats();
     let config = DataConfig { dataset: DatasetName::Npy, ..DataConfig::default() };
-    let data = Dataset::load(&place.path("mine"), &config).unwrap();
+    let data = Dataset::load(&place.path("mine"), &config).expect("it works on files of this test");
     let sizes = [Split::Train, Split::Val, Split::Test].map(|split| data.rows(split).len());
     assert_eq!((sizes, data.classes(), data.inputs()), ([400, 100, 80], 20, 24));
-    fs::remove_file(place.path("mine/val_x.npy")).unwrap();
-    fs::remove_file(place.path("mine/val_y.npy")).unwrap();
-    let cut = Dataset::load(&place.path("mine"), &config).unwrap();
+    fs::remove_file(place.path("mine/val_x.npy")).expect("it works on files of this test");
+    fs::remove_file(place.path("mine/val_y.npy")).expect("it works on files of this test");
+    let cut = Dataset::load(&place.path("mine"), &config).expect("it works on files of this test");
     assert_eq!([Split::Train, Split::Val].map(|split| cut.rows(split).len()), [360, 40]);
     assert_ne!(cut.fingerprint, data.fingerprint);
 }
@@ -181,7 +182,7 @@ fn each_fault_of_the_files_is_one_line_with_a_remedy() {
     let (place, data) = place_of_floats();
     let refused = |parts: &[&str]| train(&data, TRAIN, &[]).refused(1, parts);
     let file = |name: &str| place.path("mine").join(name);
-    let x = fs::read(file("train_x.npy")).unwrap();
+    let x = fs::read(file("train_x.npy")).expect("it works on files of this test");
 
     floats(&file("train_x.npy"), &[400, 24], &{
         let mut values = vec![0.5; 400 * 24];
@@ -189,20 +190,21 @@ fn each_fault_of_the_files_is_one_line_with_a_remedy() {
         values
     });
     refused(&["train_x.npy: row 3, number 5: expected finite numbers, found inf; "]);
-    fs::write(file("train_x.npy"), [Header::bytes("<f8", &[400, 24]), vec![0; 400 * 24 * 8]].concat()).unwrap();
+    fs::write(file("train_x.npy"), [Header::bytes("<f8", &[400, 24]), vec![0; 400 * 24 * 8]].concat())
+        .expect("it works on files of this test");
     refused(&["train_x.npy: expected", "found float64 of shape (400, 24)", "save x.astype(\"float32\")"]);
-    fs::write(file("train_x.npy"), &x[..x.len() - 1]).unwrap();
+    fs::write(file("train_x.npy"), &x[..x.len() - 1]).expect("it works on files of this test");
     refused(&["bytes, as its header has, found"]);
-    fs::write(file("train_x.npy"), &x).unwrap();
+    fs::write(file("train_x.npy"), &x).expect("it works on files of this test");
 
-    let y = fs::read(file("val_y.npy")).unwrap();
+    let y = fs::read(file("val_y.npy")).expect("it works on files of this test");
     labels(&file("val_y.npy"), &[20; 100]);
     refused(&["val_y.npy: row 0: expected a label from 0 to 19, as train_y.npy has, found 20"]);
     labels(&file("val_y.npy"), &[1; 99]);
     refused(&["val_y.npy: expected whole numbers of shape (100,)", "found <i8 of shape (99,)"]);
-    fs::remove_file(file("val_y.npy")).unwrap();
+    fs::remove_file(file("val_y.npy")).expect("it works on files of this test");
     refused(&["val_y.npy: expected it beside val_x.npy", "no such file"]);
-    fs::write(file("val_y.npy"), y).unwrap();
+    fs::write(file("val_y.npy"), y).expect("it works on files of this test");
     write_floats(&place.path("mine"), "val", 100, 23, 20);
     refused(&["val_x.npy: expected float32 of shape (N, 24), as train_x.npy is, found float32 of shape (N, 23)"]);
     write_floats(&place.path("mine"), "val", 100, 24, 20);
@@ -211,7 +213,7 @@ fn each_fault_of_the_files_is_one_line_with_a_remedy() {
     refused(&["train_y.npy: expected labels of two classes at least, found only 0"]);
     labels(&file("train_y.npy"), &[70_000; 400]);
     refused(&["train_y.npy: row 0: expected a label from 0 to 65535, found 70000"]);
-    fs::remove_file(file("train_x.npy")).unwrap();
+    fs::remove_file(file("train_x.npy")).expect("it works on files of this test");
     refused(&["train_x.npy: expected the training rows", "no such file"]);
     let nowhere = text(&place.path("nowhere"));
     train(&nowhere, TRAIN, &[]).refused(1, &["train_x.npy", "no such directory"]);
@@ -226,7 +228,7 @@ fn what_needs_images_or_test_rows_says_so() {
     let sweep = Run::of(["sweep", &spec, "--data", &data, "--out", &text(&place.path("sweep"))]);
     sweep.refused(2, &["s.toml:7: `shift`: expected 0, as these data are rows of numbers"]);
     for name in ["test_x.npy", "test_y.npy"] {
-        fs::remove_file(place.path("mine").join(name)).unwrap();
+        fs::remove_file(place.path("mine").join(name)).expect("it works on files of this test");
     }
     train(&data, TRAIN, &["--test"]).refused(2, &["--test: expected data with test rows, found none"]);
     let out = text(&place.path("out"));
@@ -237,14 +239,14 @@ fn what_needs_images_or_test_rows_says_so() {
     // The variable for CIFAR names no arrays.
     let run =
         mlpgrid().args(["train", "--dataset", "npy"]).env("CIFAR10_DIR", &data).current_dir(place.path("")).output();
-    Run::finish(run.unwrap()).refused(1, &["data/train_x.npy"]);
+    Run::finish(run.expect("it works on files of this test")).refused(1, &["data/train_x.npy"]);
 }
 
 #[test]
 fn rows_that_are_in_two_splits_are_warned_about() {
     let (place, data) = place_of_floats();
-    fs::copy(place.path("mine/val_x.npy"), place.path("mine/test_x.npy")).unwrap();
-    fs::copy(place.path("mine/val_y.npy"), place.path("mine/test_y.npy")).unwrap();
+    fs::copy(place.path("mine/val_x.npy"), place.path("mine/test_x.npy")).expect("it works on files of this test");
+    fs::copy(place.path("mine/val_y.npy"), place.path("mine/test_y.npy")).expect("it works on files of this test");
     let run = train(&data, TRAIN, &[]);
     assert_eq!(run.code, Some(0));
     assert!(run.stderr.contains("warning: ") && run.stderr.contains("test_x.npy is the same as val_x.npy"), "{run:?}");

@@ -114,7 +114,8 @@ fn the_files_beside_the_page_have_the_same_numbers_in_a_form_for_programs() {
         let same = |trial: &Trial| {
             let it = &trial.hyperparameters;
             [it.hidden as f64, it.learning_rate, it.l2]
-                == [&row["hidden"], &row["learning_rate"], &row["l2"]].map(|text| text.parse::<f64>().unwrap())
+                == [&row["hidden"], &row["learning_rate"], &row["l2"]]
+                    .map(|text| text.parse::<f64>().expect("a number"))
         };
         let mean: f64 = row["mean_val_accuracy"].parse().unwrap();
         assert!((mean - worth(&made.trials, &same)).abs() < 1e-12, "{row:?}");
@@ -194,10 +195,12 @@ fn explore(page: &mut Browser, path: &Path) {
     let first = |page: &mut Browser| page.texts("#rows tr[data-group]:not(.space) td:nth-child(2)");
     // Sorting: by l2, largest first, then by rank again.
     let heads = page.texts("#rows th");
-    let column = |name: &str| heads.iter().position(|head| head.trim_end_matches([' ', '▴', '▾']) == name).unwrap() + 1;
+    let column = |name: &str| {
+        heads.iter().position(|head| head.trim_end_matches([' ', '▴', '▾']) == name).expect("a column") + 1
+    };
     page.click(&format!("#rows th:nth-child({}) button", column("l2")));
     let l2 = page.texts(&format!("#rows tr[data-group] td:nth-child({})", column("l2")));
-    let number = |text: &String| text.parse::<f64>().unwrap();
+    let number = |text: &String| text.parse::<f64>().expect("a number");
     assert!(l2.windows(2).all(|pair| number(&pair[0]) <= number(&pair[1])), "{l2:?}");
     page.click(&format!("#rows th:nth-child({}) button", column("l2")));
     let down = page.texts(&format!("#rows tr[data-group] td:nth-child({})", column("l2")));
@@ -221,9 +224,10 @@ fn explore(page: &mut Browser, path: &Path) {
 
     // Brushing: over the upper two of three values of the first axis.
     page.drag("#lines", (62.0 / 1190.0, 0.3), (62.0 / 1190.0, 0.6));
-    let left: usize = page.text("#shown").split(' ').next().unwrap().parse().unwrap();
+    let left: usize =
+        page.text("#shown").split(' ').next().and_then(|count| count.parse().ok()).expect("a number of rows");
     assert!(left == 6 || left == 12, "{left}");
-    let address = page.value("location.hash").as_str().unwrap().to_owned();
+    let address = page.value("location.hash").as_str().expect("text").to_owned();
     assert!(address.contains("brushes"), "{address}");
     let shown = first(page);
     // The address keeps the view, also in another window.
@@ -254,13 +258,13 @@ fn explore(page: &mut Browser, path: &Path) {
     assert_eq!(page.value(copied), json!(command));
     page.enter("#filter", "hidden=100");
     page.click("#copy-csv");
-    let csv = page.value(copied).as_str().unwrap().to_owned();
+    let csv = page.value(copied).as_str().expect("text").to_owned();
     assert_eq!(csv.lines().count(), 7, "{csv}");
     assert!(csv.starts_with(
         "rank,mean_val_accuracy,sd_val_accuracy,n,low,high,hidden,learning_rate,l2,diverged,seconds,trial\n"
     ));
     page.click("#copy-markdown");
-    assert!(page.value(copied).as_str().unwrap().starts_with("| rank | accuracy, % |"));
+    assert!(page.value(copied).as_str().expect("text").starts_with("| rank | accuracy, % |"));
     page.enter("#filter", "");
 
     // Themes.

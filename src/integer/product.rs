@@ -28,7 +28,7 @@ pub fn are_long<P: Width>(kernel: &Kernel, steps: usize) -> bool {
     P::BITS == 16 && (kernel.form == Form::Bytes || steps > STEPS)
 }
 
-/// S (rows, columns `from` to `to`): sums[r][c − from] = Σ_k row r [k] · column c [k], exactly. `from` is the first column of a block.
+/// S (rows, columns `from` to `to`): `sums[r][c − from]` = Σ_k `row[r][k]·column[c][k]`, exactly. `from` is the first column of a block.
 ///
 /// # Panics
 /// Rows are longer than columns, or `sums` has too little room.

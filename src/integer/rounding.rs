@@ -106,6 +106,11 @@ impl<'a, P: Width> RowsMut<'a, P> {
         self.numbers.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
     /// Rounds weights ∘ `factor` into row `row`; its sum is Σ q·`mean`.
     pub fn set_weights(&mut self, row: usize, weights: &[f32], factor: Option<&[f32]>, mean: &[f32]) {
         let words = &mut self.words[row * self.parts * self.steps..][..self.parts * self.steps];

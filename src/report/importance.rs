@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn an_interaction_is_a_pairs_and_no_axis_own() {
         // Good where both axes agree: no axis means anything alone.
-        let values = vec![1.0, 0.0, 0.0, 1.0, 1.1, 0.1, 0.1, 1.1];
+        let values = [1.0, 0.0, 0.0, 1.0, 1.1, 0.1, 0.1, 1.1];
         let table =
             Table { sizes: vec![2, 2], seeds: 2, values: (0..4).flat_map(|c| [values[c], values[c + 4]]).collect() };
         let found = explain(&table).unwrap();

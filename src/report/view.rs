@@ -177,8 +177,11 @@ fn worths(groups: &Groups<'_>) -> HashMap<(Vec<usize>, u64), f64> {
     all.collect()
 }
 
+/// The values of a configuration on every axis, by position, and a seed.
+type Cell = (Vec<usize>, u64);
+
 /// Takes away the value or seed that lacks the most, again and again, until nothing is lacking.
-fn without_holes(groups: &Groups<'_>, has: &dyn Fn(&(Vec<usize>, u64)) -> bool) -> SubGrid {
+fn without_holes(groups: &Groups<'_>, has: &dyn Fn(&Cell) -> bool) -> SubGrid {
     let mut grid = SubGrid {
         values: groups.axes.iter().map(|axis| (0..axis.values.len()).collect()).collect(),
         seeds: groups.seeds.clone(),
