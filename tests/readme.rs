@@ -24,10 +24,12 @@ fn commands() -> Vec<&'static str> {
 
 /// Arrays that a reader has made: 200 rows of two classes.
 fn arrays(folder: &Path, descr: &str, shape: &[usize], numbers: &[u8]) {
-    fs::create_dir(folder).unwrap();
+    fs::create_dir(folder).expect("it works on files of this test");
     let labels: Vec<u8> = (0..200).map(|row| row % 2).collect();
-    fs::write(folder.join("train_x.npy"), [&Header::bytes(descr, shape)[..], numbers].concat()).unwrap();
-    fs::write(folder.join("train_y.npy"), [Header::bytes("|u1", &[200]), labels].concat()).unwrap();
+    fs::write(folder.join("train_x.npy"), [&Header::bytes(descr, shape)[..], numbers].concat())
+        .expect("it works on files of this test");
+    fs::write(folder.join("train_y.npy"), [Header::bytes("|u1", &[200]), labels].concat())
+        .expect("it works on files of this test");
 }
 
 /// Every `mlpgrid` command of the README works in a folder with `data` and `sweeps`. Two things differ from a reader's machine:
@@ -36,7 +38,7 @@ fn arrays(folder: &Path, descr: &str, shape: &[usize], numbers: &[u8]) {
 fn every_mlpgrid_command_of_the_readme_works() {
     let place = Place::with_rows(200);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    symlink(root.join("sweeps"), place.path("sweeps")).unwrap();
+    symlink(root.join("sweeps"), place.path("sweeps")).expect("it works on files of this test");
     arrays(&place.path("mnist"), "|u1", &[200, 28, 28], &vec![7; 200 * 784]);
     arrays(&place.path("embeddings"), "<f4", &[200, 4], &1.5_f32.to_le_bytes().repeat(800));
     let mut ran = 0;
@@ -45,8 +47,8 @@ fn every_mlpgrid_command_of_the_readme_works() {
         let shorter = if line.starts_with("mlpgrid sweep") { " --set iterations=20" } else { "" };
         let path = format!(
             "{}:{}",
-            Path::new(env!("CARGO_BIN_EXE_mlpgrid")).parent().unwrap().display(),
-            std::env::var("PATH").unwrap()
+            Path::new(env!("CARGO_BIN_EXE_mlpgrid")).parent().expect("it works on files of this test").display(),
+            std::env::var("PATH").expect("it works on files of this test")
         );
         let script = format!("{line}{shorter}");
         let output = Command::new("sh")
@@ -56,7 +58,7 @@ fn every_mlpgrid_command_of_the_readme_works() {
             .env_remove("CIFAR10_DIR")
             .env("MLPGRID_CACHE_DIR", place.path("cache"))
             .output();
-        let output = output.unwrap();
+        let output = output.expect("it works on files of this test");
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         ran += 1;
     }
@@ -80,7 +82,8 @@ fn the_readmes_table_of_hyperparameters_is_complete_and_true() {
             .lines()
             .find(|line| line.starts_with(&format!("| `{key}` |")))
             .unwrap_or_else(|| panic!("a row for {key}"));
-        let cell = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        let cell =
+            row.trim_end_matches(" |").rsplit("| ").next().expect("it works on files of this test").trim_matches('`');
         assert_eq!(cell, default.to_string(), "{key}");
     }
 }
