@@ -546,7 +546,10 @@ fn an_empty_cifar10_dir_is_as_if_it_were_not_set() {
     Run::of(["train", "--data", ""]).refused(2, &["a value is required for '--data"]);
     let help = Run::of(["train", "--help"]).stdout;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains("CIFAR10_DIR of the environment, or data where that is not set or empty"), "{help}");
+    assert!(
+        help.contains("CIFAR10_DIR of the environment for CIFAR, or data where that is not set or empty"),
+        "{help}"
+    );
 }
 
 // ---- What is no file ----

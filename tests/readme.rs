@@ -22,13 +22,13 @@ fn commands() -> Vec<&'static str> {
         .collect()
 }
 
-/// Arrays that a reader has made: 200 rows of two classes.
+/// Arrays that a reader has made: 300 rows of two classes.
 fn arrays(folder: &Path, descr: &str, shape: &[usize], numbers: &[u8]) {
     fs::create_dir(folder).expect("it works on files of this test");
-    let labels: Vec<u8> = (0..200).map(|row| row % 2).collect();
+    let labels: Vec<u8> = (0..300).map(|row| (row % 2) as u8).collect();
     fs::write(folder.join("train_x.npy"), [&Header::bytes(descr, shape)[..], numbers].concat())
         .expect("it works on files of this test");
-    fs::write(folder.join("train_y.npy"), [Header::bytes("|u1", &[200]), labels].concat())
+    fs::write(folder.join("train_y.npy"), [Header::bytes("|u1", &[300]), labels].concat())
         .expect("it works on files of this test");
 }
 
@@ -39,8 +39,8 @@ fn every_mlpgrid_command_of_the_readme_works() {
     let place = Place::with_rows(200);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     symlink(root.join("sweeps"), place.path("sweeps")).expect("it works on files of this test");
-    arrays(&place.path("mnist"), "|u1", &[200, 28, 28], &vec![7; 200 * 784]);
-    arrays(&place.path("embeddings"), "<f4", &[200, 4], &1.5_f32.to_le_bytes().repeat(800));
+    arrays(&place.path("mnist"), "|u1", &[300, 28, 28], &vec![7; 300 * 784]);
+    arrays(&place.path("embeddings"), "<f4", &[300, 4], &1.5_f32.to_le_bytes().repeat(1200));
     let mut ran = 0;
     for line in commands().into_iter().filter(|line| line.starts_with("mlpgrid ") && !line.starts_with("mlpgrid fetch"))
     {
