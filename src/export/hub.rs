@@ -99,7 +99,7 @@ fn card(layers: &[Layers<'_>]) -> String {
         text,
         "---\n\n# {name}: {what}\n\n{accuracies}\nIf the model was chosen among several by validation accuracy, that number is optimistic: test it once, on rows \
         that chose nothing.\n\n```python\nfrom model import load   # beside this file\n\nscores = load()(x)       # x: (N, {inputs}), numbers as in the \
-        data files\n```\n\nWhat is done to images ({}) is inside. Trained by {program}; `config.json` has all hyperparameters.\n",
+        data files\n```\n\nWhat is done to images ({}) is inside. Trained by mlpgrid {program}; `config.json` has all hyperparameters.\n",
         hyperparameters.preparation.key()
     );
     text
