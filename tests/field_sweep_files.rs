@@ -144,7 +144,7 @@ fn every_mistake_in_a_sweep_file_names_file_line_and_key_in_the_words_of_toml() 
         ("[data]\ntrain = [100]\n", &["s.toml:2: `train`: expected a whole number, 0 or more, found a list"]),
         (
             "[data]\ndataset = \"cifar11\"\n",
-            &["s.toml:2: `dataset`: expected \"cifar10\", \"cifar100\" or \"cifar100-coarse\""],
+            &["s.toml:2: `dataset`: expected \"cifar10\", \"cifar100\", \"cifar100-coarse\" or \"npy\""],
         ),
         ("[data]\ndataset = true\n", &["s.toml:2: `dataset`", "found true"]),
         ("[data]\nfingerprint = 12\n", &["s.toml:2: `fingerprint`: expected a string, found 12"]),

@@ -167,7 +167,7 @@ fn mistakes_in_precision_and_random_are_named() {
     let spec = place.file("s.toml", "[fixed]\nprecision = \"f16\"\n");
     place
         .sweep(&spec, "out", &[])
-        .refused(2, &["s.toml:2: `precision`: expected", "\"f32\" or \"f64\"", "found \"f16\""]);
+        .refused(2, &["s.toml:2: `precision`: expected", "\"f32\", \"f64\", \"int8\" or \"int16\"", "found \"f16\""]);
     let spec = place.file("s.toml", "[fixed]\nrandom = \"numpy\"\nbatch_size = 20\n[grid]\nseed = [1, 4294967296]\n");
     place.sweep(&spec, "out", &[]).refused(2, &["s.toml:5: `seed`", "found 4294967296"]);
 }
