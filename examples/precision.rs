@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [sweeps, docs] = &arguments[..] else { return Err("arguments: SWEEPS DOCS".into()) };
     let mut configurations: BTreeMap<String, Configuration> = BTreeMap::new();
-    for sweep in SWEEPS {
+    // Of a study that is under way, what is there.
+    for sweep in SWEEPS.into_iter().filter(|sweep| sweeps.join(sweep).exists()) {
         for record in Results::read(&sweeps.join(sweep))?.records.into_values() {
             let Hyperparameters { hidden, learning_rate, l2, iterations, precision, seed, .. } = record.hyperparameters;
             let name = format!("{} | {hidden} | {learning_rate} | {l2} | {iterations}", &sweep[2..]);
