@@ -75,6 +75,9 @@ struct Group {
     gap: (f64, f64),
 }
 
+/// Between these lines of the page is the table.
+const MARKS: [&str; 2] = ["<!-- table by scripts/generalization -->\n", "<!-- end of table -->\n"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [sweeps, docs] = &arguments[..] else { return Err("arguments: SWEEPS DOCS".into()) };
@@ -98,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     files::replace(&docs.join("generalization.csv"), |file| file.write_all(csv.as_bytes()))?;
     let headline = "Accuracy on all rows trained on and on the test images: mean and standard deviation of 5 seeds";
     draw(headline, &charts, 2, (1200, 900)).write(&docs.join("generalization.png"))?;
-    put(&table, &docs.join("generalization.md"))
+    Ok(files::replace_between(&docs.join("generalization.md"), MARKS, &table)?)
 }
 
 /// The networks of a question, by value and seed.
@@ -167,14 +170,4 @@ fn chart(question: &Question, groups: &[Group]) -> Chart {
         series: vec![line("training rows", 0, |group| group.train), line("test images", 1, |group| group.test)],
         legend: Legend::LowerRight,
     }
-}
-
-/// Replaces the page's table, which stands between two marks.
-fn put(table: &str, page: &Path) -> Result<(), Box<dyn Error>> {
-    const MARKS: [&str; 2] = ["<!-- table by scripts/generalization -->\n", "<!-- end of table -->\n"];
-    let text = fs::read_to_string(page)?;
-    let (before, rest) = text.split_once(MARKS[0]).ok_or("the page has no mark where the table begins")?;
-    let (_, after) = rest.split_once(MARKS[1]).ok_or("the page has no mark where the table ends")?;
-    let text = [before, MARKS[0], table, MARKS[1], after].concat();
-    Ok(files::replace(page, |file| file.write_all(text.as_bytes()))?)
 }

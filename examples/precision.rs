@@ -5,30 +5,26 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mlpgrid::files;
 use mlpgrid::model::Hyperparameters;
 use mlpgrid::real::Precision;
 use mlpgrid::report::chart::{Axis, Chart, Legend, Look, Series, draw};
+use mlpgrid::report::statistics;
 use mlpgrid::sweep::journal::Results;
 
 const SWEEPS: [&str; 3] = ["0-descent", "1-augmented", "2-long"];
 const INTEGERS: [Precision; 2] = [Precision::Int16, Precision::Int8];
-/// Student's t, two-sided 95 %, by degrees of freedom; beyond the table that of the normal distribution, rounded up.
-const T: [f64; 30] = [
-    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09,
-    2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05, 2.04,
-];
-
 /// Validation accuracies of a configuration, fractions, by precision and seed.
 #[derive(Default)]
 struct Configuration {
     name: String,
     accuracies: BTreeMap<(Precision, u64), Option<f64>>,
 }
+
+/// Between these lines of the page is the table.
+const MARKS: [&str; 2] = ["<!-- table by scripts/precision-study -->\n", "<!-- end of table -->\n"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -71,10 +67,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         write!(table, " **{difference:+.3} ± {half:.3}** |")?;
     }
     writeln!(table, "\n\n{} pairs of each precision.", pairs / INTEGERS.len())?;
-    put(&table, &docs.join("precision.md"))?;
+    files::replace_between(&docs.join("precision.md"), MARKS, &table)?;
 
     let accuracies: Vec<f64> = points.values().flatten().map(|point| point.0).collect();
-    let largest = points.values().flatten().map(|point| point.1.abs() + point.2).fold(0.5, f64::max);
+    let largest = points.values().flatten().map(|point| point.1.abs() + point.2).fold(0.5, f64::max) * 1.05;
     let [low, high] =
         [accuracies.iter().copied().fold(f64::INFINITY, f64::min), accuracies.iter().copied().fold(0.0, f64::max)];
     let chart = |(at, precision): (usize, Precision)| {
@@ -130,23 +126,10 @@ impl Configuration {
 }
 
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    statistics::mean(values).unwrap_or(f64::NAN)
 }
 
 /// The mean, and half of its 95 % interval by Student's t.
 fn interval(values: &[f64]) -> (f64, f64) {
-    let (mean, freedom) = (mean(values), values.len() - 1);
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom as f64;
-    let t = T.get(freedom - 1).copied().unwrap_or(2.0);
-    (mean, t * (variance / values.len() as f64).sqrt())
-}
-
-/// Replaces the page's table, which stands between two marks.
-fn put(table: &str, page: &Path) -> Result<(), Box<dyn Error>> {
-    const MARKS: [&str; 2] = ["<!-- table by scripts/precision-study -->\n", "<!-- end of table -->\n"];
-    let text = fs::read_to_string(page)?;
-    let (before, rest) = text.split_once(MARKS[0]).ok_or("the page has no mark where the table begins")?;
-    let (_, after) = rest.split_once(MARKS[1]).ok_or("the page has no mark where the table ends")?;
-    let text = [before, MARKS[0], table, MARKS[1], after].concat();
-    Ok(files::replace(page, |file| file.write_all(text.as_bytes()))?)
+    (mean(values), statistics::reach(values).unwrap_or(f64::NAN))
 }

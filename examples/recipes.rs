@@ -5,11 +5,11 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use mlpgrid::files;
 use mlpgrid::report::chart::{Axis, Chart, Legend, Look, Series, draw};
+use mlpgrid::report::statistics;
 use mlpgrid::sweep::journal::{Record, Results};
 use serde_json::Value;
 
@@ -23,6 +23,9 @@ struct Recipe {
     ensemble: f64,
     mirrored: f64,
 }
+
+/// Between these lines of the page is the table.
+const MARKS: [&str; 2] = ["<!-- table by scripts/recipes -->\n", "<!-- end of table -->\n"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -55,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         percent(&of_members),
         100.0 * ten.0
     )?;
-    put(&table, &docs.join("tuning.md"))?;
+    files::replace_between(&docs.join("tuning.md"), MARKS, &table)?;
     let series = recipes.iter().enumerate().map(|(at, recipe)| curve(recipe, at)).collect();
     let chart = Chart {
         title: String::new(),
@@ -97,14 +100,12 @@ fn accuracies(file: &Path) -> Result<(f64, Vec<f64>), Box<dyn Error>> {
 }
 
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    statistics::mean(values).unwrap_or(f64::NAN)
 }
 
 /// Mean ± standard deviation, in per cent.
 fn percent(values: &[f64]) -> String {
-    let squares = values.iter().map(|value| (value - mean(values)).powi(2)).sum::<f64>();
-    let deviation = (squares / (values.len() as f64 - 1.0)).sqrt();
-    format!("{:.1} ± {:.1}", 100.0 * mean(values), 100.0 * deviation)
+    format!("{:.1} ± {:.1}", 100.0 * mean(values), 100.0 * statistics::deviation(values).unwrap_or(f64::NAN))
 }
 
 /// Validation accuracy over the training, the mean of the seeds.
@@ -116,14 +117,4 @@ fn curve(recipe: &Recipe, colour: usize) -> Series {
         (point.iteration as f64 / iterations, 100.0 * mean(&of_epoch))
     });
     Series { name: recipe.name.to_owned(), points: points.collect(), spread: vec![], look: Look::Line, colour }
-}
-
-/// Replaces the page's table, which stands between two marks.
-fn put(table: &str, page: &Path) -> Result<(), Box<dyn Error>> {
-    const MARKS: [&str; 2] = ["<!-- table by scripts/recipes -->\n", "<!-- end of table -->\n"];
-    let text = fs::read_to_string(page)?;
-    let (before, rest) = text.split_once(MARKS[0]).ok_or("the page has no mark where the table begins")?;
-    let (_, after) = rest.split_once(MARKS[1]).ok_or("the page has no mark where the table ends")?;
-    let text = [before, MARKS[0], table, MARKS[1], after].concat();
-    Ok(files::replace(page, |file| file.write_all(text.as_bytes()))?)
 }

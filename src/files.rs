@@ -12,6 +12,20 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
+/// Replaces what stands in a text file between two lines, which stay.
+///
+/// # Errors
+/// The file cannot be read or written, or has not both lines.
+pub fn replace_between(path: &Path, [begin, end]: [&str; 2], text: &str) -> Result<()> {
+    let whole = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let parts = whole.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+    let expected = format!("the lines `{}` and `{}`", begin.trim(), end.trim());
+    let (before, after) =
+        parts.ok_or_else(|| Error::content(path, expected, "a file without them", "put them where the text goes"))?;
+    let whole = [before, begin, text, end, after].concat();
+    replace(path, |file| file.write_all(whole.as_bytes()))
+}
+
 /// The steps by which bytes come to last on a disk. Tests put disks that fail in the place of the [real one](RealDisk).
 pub trait Disk: Sync {
     /// Appends `bytes` to the open `file` at `path`.

@@ -28,6 +28,11 @@ pub fn text(value: f64) -> String {
     }
 }
 
+/// A cell of a table: the value as Rust prints it, or nothing.
+pub fn or_empty(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
 /// The fewest digits that read back as `value`, and of those the nearest to it, as `-1.25e-7`.
 fn shortest(value: f64) -> String {
     let text = format!("{value:e}");

@@ -4,27 +4,50 @@
 //! consequence for any bit, and may change from one product to the next. There are never more threads than workers: the helpers are the
 //! pool's own threads, which take a part of a product when they have nothing else to do.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::blas::matrix::RowsMut;
+use crate::error::Result;
+use crate::{blas, limits};
 
 /// Workers of this process that train a cohort.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 /// Workers that have none to train.
 static FREE: AtomicUsize = AtomicUsize::new(0);
 
-/// A pool of workers is counted while this is there. A process has one pool at a time.
+/// The workers of a process, counted while this is there. There is one at a time.
 #[derive(Debug)]
-pub struct Counted(());
+pub struct Pool(ThreadPool);
 
-/// Counts a pool: `busy` of its workers begin with a cohort, `free` without.
-pub fn count(busy: usize, free: usize) -> Counted {
-    BUSY.store(busy, Ordering::Relaxed);
-    FREE.store(free, Ordering::Relaxed);
-    Counted(())
+impl Pool {
+    /// So many workers, of which `busy` begin with a cohort.
+    ///
+    /// # Errors
+    /// Threads cannot be started.
+    pub fn new(workers: usize, busy: usize) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(workers).thread_name(|worker| format!("worker {worker}"));
+        let pool = pool.start_handler(|_| blas::set_one_thread()).build();
+        let pool = pool.map_err(|error| limits::no_thread(&format!("of {workers} workers"), &error))?;
+        BUSY.store(busy, Ordering::Relaxed);
+        FREE.store(workers - busy, Ordering::Relaxed);
+        Ok(Self(pool))
+    }
 }
 
-impl Drop for Counted {
+impl Deref for Pool {
+    type Target = ThreadPool;
+
+    fn deref(&self) -> &ThreadPool {
+        &self.0
+    }
+}
+
+impl Drop for Pool {
     fn drop(&mut self) {
         BUSY.store(0, Ordering::Relaxed);
         FREE.store(0, Ordering::Relaxed);
@@ -56,6 +79,27 @@ impl<A: Split, B: Split> Split for (A, B) {
     fn split(self, rows: usize) -> (Self, Self) {
         let ((a, c), (b, d)) = (self.0.split(rows), self.1.split(rows));
         ((a, b), (c, d))
+    }
+}
+
+impl<A: Split> Split for Option<A> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.map_or((None, None), |of| {
+            let (first, others) = of.split(rows);
+            (Some(first), Some(others))
+        })
+    }
+}
+
+impl<T: Sync> Split for &[T] {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.split_at(rows)
+    }
+}
+
+impl<T: Send> Split for RowsMut<'_, T> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.split_at(rows)
     }
 }
 
@@ -137,9 +181,8 @@ mod tests {
 
     #[test]
     fn outside_of_a_pool_nothing_is_split() {
-        let _counted = count(1, 3);
+        let pool = Pool::new(4, 1).expect("threads");
         assert_eq!(parts(), 1);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads");
         assert_eq!(pool.install(parts), 4);
     }
 }

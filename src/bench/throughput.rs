@@ -150,6 +150,27 @@ impl<'a, W: Wide> Bench<'a, W> {
     }
 }
 
+/// What is measured of an arithmetic.
+struct Measures {
+    rate: Measure<f64>,
+    parts: Measure<Breakdown>,
+}
+
+/// Measures trials of a cell, by so many workers at once, for so long; the last argument returns when other processes are prepared too.
+type Measure<R> = fn(&Images, Cell, usize, Duration, &(dyn Fn() + Sync)) -> R;
+
+fn measures(precision: Precision) -> Measures {
+    fn of<W: Wide>() -> Measures {
+        Measures { rate: rate::<W>, parts: parts_of::<W> }
+    }
+    match precision {
+        Precision::F32 => of::<Blas<f32>>(),
+        Precision::F64 => of::<Blas<f64>>(),
+        Precision::Int8 => of::<Integer<Int8>>(),
+        Precision::Int16 => of::<Integer<Int16>>(),
+    }
+}
+
 /// Trial-iterations a second of `workers` cohorts at once, over about `duration`. `others` returns when those of other processes are
 /// prepared too.
 pub fn trial_iterations_per_second(
@@ -159,13 +180,7 @@ pub fn trial_iterations_per_second(
     duration: Duration,
     others: &(dyn Fn() + Sync),
 ) -> f64 {
-    let rate = match cell.precision {
-        Precision::F32 => rate::<Blas<f32>>,
-        Precision::F64 => rate::<Blas<f64>>,
-        Precision::Int8 => rate::<Integer<Int8>>,
-        Precision::Int16 => rate::<Integer<Int16>>,
-    };
-    rate(images, cell, workers, duration, others)
+    (measures(cell.precision).rate)(images, cell, workers, duration, others)
 }
 
 fn rate<W: Wide>(images: &Images, cell: Cell, workers: usize, duration: Duration, others: &(dyn Fn() + Sync)) -> f64 {
@@ -219,13 +234,7 @@ pub fn breakdown(
     duration: Duration,
     others: &(dyn Fn() + Sync),
 ) -> Breakdown {
-    let parts = match cell.precision {
-        Precision::F32 => parts_of::<Blas<f32>>,
-        Precision::F64 => parts_of::<Blas<f64>>,
-        Precision::Int8 => parts_of::<Integer<Int8>>,
-        Precision::Int16 => parts_of::<Integer<Int16>>,
-    };
-    parts(images, cell, workers, duration, others)
+    (measures(cell.precision).parts)(images, cell, workers, duration, others)
 }
 
 fn parts_of<W: Wide>(

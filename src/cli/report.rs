@@ -94,8 +94,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         if let Some(folder) = &arguments.tensorboard {
             tensorboard(folder, &trials, &results, arguments.top)?;
         }
-        let refresh = every.filter(|_| summary.missing > 0).map(|every| every.as_secs_f64().ceil().max(1.0) as u32);
-        let mut view = View::of(name_of(directory), &space, &trials, &results);
+        let is_incomplete = summary.missing > 0;
+        let refresh = every.filter(|_| is_incomplete).map(|every| every.as_secs_f64().ceil().max(1.0) as u32);
+        let mut view = View::of(name_of(directory), &space, &trials, &results, summary);
         draw(directory, &mut view, data.as_ref(), refresh)?;
         if let Some(folder) = &arguments.figures {
             write_figures(folder, &view, style)?;
@@ -103,16 +104,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         if arguments.markdown || arguments.latex {
             let table = if arguments.latex { tables::latex } else { tables::markdown };
             print(&table(&view, arguments.top))?;
-            return Ok(summary.exit_code());
+            return Ok(view.summary.exit_code());
         }
-        let (Some(every), Some(stop)) = (every, &stop) else {
-            print_json(&summary)?;
-            return Ok(summary.exit_code());
+        let (Some(every), Some(stop), true) = (every, &stop, is_incomplete) else {
+            print_json(&view.summary)?;
+            return Ok(view.summary.exit_code());
         };
-        if summary.missing == 0 {
-            print_json(&summary)?;
-            return Ok(summary.exit_code());
-        }
         // Until there is something new.
         let mut since = Instant::now();
         loop {

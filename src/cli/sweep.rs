@@ -299,7 +299,7 @@ impl Events for Display<'_> {
             self.log_plan(job, trials.len());
         }
         if !job.missing.is_empty() {
-            let mut kernels = before.kernels(trials);
+            let mut kernels = before.kernels(trials.iter().map(|trial| trial.id.as_str()));
             for trial in &job.missing {
                 let kernel = trial.hyperparameters.precision.kernel(self.site.kernel);
                 *kernels.entry(kernel.to_owned()).or_default() += 1;

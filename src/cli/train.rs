@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::setup::{DataDirectory, duration, initialise_blas, require_test_rows, warn_of_memory, workers_of};
 use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
-use crate::blas::set_one_thread;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
+use crate::limits;
 use crate::model::Hyperparameters;
 use crate::model::saved::SavedModel;
 use crate::report::environment::Environment;
@@ -26,13 +26,13 @@ use crate::sweep::layout::{ENVIRONMENT, HISTORY, HISTORY_PICTURE, MODEL, WEIGHTS
 use crate::sweep::lock::{Advance, DEAD_AFTER, Lock};
 use crate::sweep::shard::Shard;
 use crate::sweep::space::{Resolved, Trial};
+use crate::team::Pool;
 use crate::tensors::Parts;
 use crate::train::checkpoint::{self, Checkpoints, Made, Resumable, Slots};
 use crate::train::pace::Pace;
 use crate::train::{
     Detail, Ended, EpochPoint, LossPoint, Next, Observer, Origin, Outcome, State, Status, Task, engine, fit,
 };
-use crate::{limits, team};
 
 /// Flags of `train`.
 #[derive(Debug, clap::Args)]
@@ -137,12 +137,8 @@ impl Site<'_> {
         let tasks = [Task::whole(&trial.hyperparameters)];
         // One OpenBLAS has room for so many callers.
         let workers = workers_of(arguments.workers)?.min(blas.most_callers);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).start_handler(|_| set_one_thread());
-        let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {workers} workers"), &error))?;
-        let counted = team::count(1, workers - 1);
         let train = || engine(precision).train(origin, data, &tasks, Detail::EveryIteration, &mut recorder);
-        let trained = pool.install(train);
-        drop(counted);
+        let trained = Pool::new(workers, 1)?.install(train);
         trained.map_err(|found| match &resumed {
             Some((from, _)) => from.refused(found),
             None => unreachable!("a network that is drawn for its trial fits it: {found}"),

@@ -1,11 +1,10 @@
 //! Minibatches of bytes, for arithmetics that multiply pixels as they are: the mean and the factor of a preparation come with them.
 
-use super::augment::Augment;
 use super::images::Label;
-use super::minibatch::{Batch, Changes, ImageChanges};
+use super::minibatch::{Batch, Changes};
 use super::prepare::{Applied, Source};
+use crate::random::Purpose;
 use crate::random::dropout::{Dropped, Uniforms};
-use crate::random::{self, Purpose};
 
 /// B rows of bytes x, and what makes the numbers that a network sees of them: (x − mean) ∘ factor · kept.
 #[derive(Debug, Default)]
@@ -85,23 +84,14 @@ impl Batch<f32> for ByteBatch {
             (Some(own), Some(factor)) => own.copy_from_slice(factor),
             (own, factor) => *own = factor.map(<[f32]>::to_vec),
         }
-        let is_change = |images: &ImageChanges| *images != ImageChanges::Drawn(Augment::default());
-        let mut views = changes
-            .filter(|changes| is_change(&changes.images))
-            .map(|changes| (changes, random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64)));
+        let mut change = changes.and_then(Changes::of_images);
         let (inputs, stride) = (self.inputs, self.stride());
         let source = |row: usize| &values[row * inputs..(row + 1) * inputs];
         for ((target, label), row) in self.pixels.chunks_exact_mut(stride).zip(&mut self.labels).zip(rows) {
             *label = labels[row];
-            match &mut views {
+            match &mut change {
                 None => target[..inputs].copy_from_slice(source(row)),
-                Some((changes, stream)) => {
-                    let view = match &changes.images {
-                        ImageChanges::Drawn(augment) => augment.draw(changes.shape, stream),
-                        ImageChanges::Fixed(view) => *view,
-                    };
-                    view.apply(changes.shape, source(row), &mut target[..inputs]);
-                }
+                Some(change) => change(source(row), &mut target[..inputs]),
             }
         }
         self.kept = 1.0;

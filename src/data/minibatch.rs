@@ -37,6 +37,24 @@ pub enum ImageChanges {
     Fixed(View),
 }
 
+impl Changes {
+    /// Writes an image with its change, image after image of a minibatch; none where images stay as they are.
+    pub fn of_images(&self) -> Option<impl FnMut(&[u8], &mut [u8])> {
+        if self.images == ImageChanges::Drawn(Augment::default()) {
+            return None;
+        }
+        let (shape, images) = (self.shape, self.images);
+        let mut stream = random::stream(self.seed, Purpose::Augmentation, self.iteration as u64);
+        Some(move |from: &[u8], to: &mut [u8]| {
+            let view = match &images {
+                ImageChanges::Drawn(augment) => augment.draw(shape, &mut stream),
+                ImageChanges::Fixed(view) => *view,
+            };
+            view.apply(shape, from, to);
+        })
+    }
+}
+
 /// The rows that a product reads, and their labels.
 pub trait Batch<T>: Send {
     /// Room for `rows` rows of `inputs` numbers.
@@ -116,19 +134,11 @@ impl<T: Real> Batch<T> for Minibatch<T> {
                 }
             }
             Source::Bytes { values, labels, by } => {
-                let is_change = |images: &ImageChanges| *images != ImageChanges::Drawn(Augment::default());
                 let mut image = std::mem::take(&mut self.image);
-                let change = changes.filter(|changes| is_change(&changes.images)).map(|changes| {
+                let change = changes.and_then(Changes::of_images);
+                if change.is_some() {
                     image.resize(by.mean.len(), 0);
-                    let mut stream = random::stream(changes.seed, Purpose::Augmentation, changes.iteration as u64);
-                    move |from: &[u8], to: &mut [u8]| {
-                        let view = match &changes.images {
-                            ImageChanges::Drawn(augment) => augment.draw(changes.shape, &mut stream),
-                            ImageChanges::Fixed(view) => *view,
-                        };
-                        view.apply(changes.shape, from, to);
-                    }
-                });
+                }
                 self.prepare(values, labels, by, rows, &mut image, change);
                 self.image = image;
             }

@@ -6,8 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value as Json, json};
 
 use crate::model::Trial;
+use crate::model::hyperparameters::varied;
 use crate::model::value::Value;
 use crate::sweep::journal::{Record, Results};
+use crate::train::Status;
 
 /// What an axis of a sweep is to Optuna.
 struct Axis {
@@ -25,7 +27,7 @@ pub fn journal(name: &str, trials: &[Trial], results: &Results) -> Vec<u8> {
     let is_axis = |name: &str| name == "seed" || axes.iter().any(|axis| axis.name == name);
     let constants = trials.first().map(|trial| trial.hyperparameters.entries()).into_iter().flatten();
     let constants = constants.filter(|entry| !is_axis(entry.name)).map(|entry| {
-        let attribute = Map::from_iter([(entry.name.to_owned(), plain(entry.value))]);
+        let attribute = Map::from_iter([(entry.name.to_owned(), entry.value.into())]);
         json!({ "op_code": 2, "worker_id": "mlpgrid", "study_id": 0, "user_attr": attribute })
     });
     let study = json!({ "op_code": 0, "worker_id": "mlpgrid", "study_name": name, "directions": [2] });
@@ -35,24 +37,16 @@ pub fn journal(name: &str, trials: &[Trial], results: &Results) -> Vec<u8> {
     lines.flat_map(|line| (line.to_string() + "\n").into_bytes()).collect()
 }
 
-fn plain(value: Value) -> Json {
-    match value {
-        Value::Whole(number) => number.into(),
-        Value::Number(number) => number.into(),
-        Value::Word(word) => word.into(),
-    }
-}
-
 /// The hyperparameters that differ between trials, but for the seed.
 fn axes(trials: &[Trial]) -> Vec<Axis> {
     let Some(first) = trials.first() else { return vec![] };
+    let varied = varied(trials.iter().map(|trial| &*trial.hyperparameters));
     let all: Vec<_> = trials.iter().map(|trial| trial.hyperparameters.entries()).collect();
+    let entries = first.hyperparameters.entries();
+    let is_axis = |name: &str| name != "seed" && varied.contains(&name);
     let mut axes = vec![];
-    for (at, entry) in first.hyperparameters.entries().iter().enumerate() {
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_axis(entry.name)) {
         let values = || all.iter().map(|entries| entries[at].value);
-        if entry.name == "seed" || values().all(|value| value == entry.value) {
-            continue;
-        }
         let mut words: Vec<&'static str> = vec![];
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values() {
@@ -91,7 +85,7 @@ fn of_trial(axes: &[Axis], trial: &Trial, record: &Record) -> Json {
         let internal = match entry.value {
             // Words count by their place in the list.
             Value::Word(word) => axis.words.iter().position(|known| *known == word).into(),
-            value => plain(value),
+            value => value.into(),
         };
         parameters.insert(axis.name.to_owned(), internal);
     }
@@ -121,7 +115,7 @@ fn of_trial(axes: &[Axis], trial: &Trial, record: &Record) -> Json {
         },
         "system_attrs": {},
         // 1: complete; 2: pruned; 3: failed.
-        "state": match outcome.status.name() { "complete" => 1, "stopped" => 2, _ => 3 },
+        "state": match outcome.status { Status::Complete => 1, Status::Stopped => 2, _ => 3 },
         "value": outcome.val_accuracy,
         "intermediate_values": curve,
     })

@@ -39,17 +39,8 @@ impl Form {
 /// c, Σ_step row[r][step]·column[step][c].
 ///
 /// # Safety
-/// The CPU has the kernel's features. `rows` can be read at r·`row_stride` + step, `columns` at step·V·lanes + c, and `sums` can be read and
-/// written at r·`sum_stride` + c, for all r < R, step < `steps` and c < V·lanes.
-type Tile = unsafe fn(
-    rows: *const u32,
-    row_stride: usize,
-    columns: *const u32,
-    steps: usize,
-    sums: *mut i32,
-    sum_stride: usize,
-    adds: bool,
-);
+/// The CPU has the kernel's features, and R rows and V vectors are as [`Kernel::tile`] has checked them.
+type Tile = unsafe fn(TileOf<'_>);
 
 /// The widest tile of any kernel, in rows and vectors.
 const MOST_ROWS: usize = 8;
@@ -103,7 +94,7 @@ impl Kernel {
     /// # Panics
     /// A slice is shorter than the numbers demand, or the tile is larger than the kernel's.
     pub fn tile(&self, of: TileOf<'_>) {
-        let TileOf { rows, count, row_stride, columns, vectors, steps, sums, sum_stride, adds } = of;
+        let TileOf { rows, count, row_stride, columns, vectors, steps, ref sums, sum_stride, .. } = of;
         let width = vectors * self.lanes;
         let tile = self.tiles[count - 1][vectors - 1].expect("the kernel has tiles of this size");
         assert!(rows.len() >= (count - 1) * row_stride + steps, "rows are there");
@@ -111,9 +102,7 @@ impl Kernel {
         assert!(sums.len() >= (count - 1) * sum_stride + width, "sums are there");
         // SAFETY: a kernel is handed out only where the CPU has its features (`all`, `chosen`); the assertions are its bounds. That sums
         // stay within 32 bits is the caller's arithmetic (`product`); where they did not, they would wrap, which is no undefined behaviour.
-        unsafe {
-            tile(rows.as_ptr(), row_stride, columns.as_ptr(), steps, sums.as_mut_ptr(), sum_stride, adds);
-        }
+        unsafe { tile(of) };
     }
 }
 
@@ -134,16 +123,10 @@ pub fn prefetch(numbers: &[f32]) {
 ///
 /// # Safety
 /// As [`Tile`]; it needs no features.
-unsafe fn portable<const R: usize, const V: usize>(
-    rows: *const u32,
-    row_stride: usize,
-    columns: *const u32,
-    steps: usize,
-    sums: *mut i32,
-    sum_stride: usize,
-    adds: bool,
-) {
+unsafe fn portable<const R: usize, const V: usize>(of: TileOf<'_>) {
     const LANES: usize = 8;
+    let TileOf { row_stride, steps, sum_stride, adds, .. } = of;
+    let (rows, columns, sums) = (of.rows.as_ptr(), of.columns.as_ptr(), of.sums.as_mut_ptr());
     let mut of_tile = [[[0_i32; LANES]; V]; R];
     for step in 0..steps {
         for v in 0..V {
@@ -175,15 +158,9 @@ macro_rules! tile {
         /// # Safety
         /// As [`Tile`].
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name<const R: usize, const V: usize>(
-            rows: *const u32,
-            row_stride: usize,
-            columns: *const u32,
-            steps: usize,
-            sums: *mut i32,
-            sum_stride: usize,
-            adds: bool,
-        ) {
+        pub(super) unsafe fn $name<const R: usize, const V: usize>(of: TileOf<'_>) {
+            let TileOf { row_stride, steps, sum_stride, adds, .. } = of;
+            let (rows, columns, sums) = (of.rows.as_ptr(), of.columns.as_ptr(), of.sums.as_mut_ptr());
             // SAFETY: every address below is one of those that the caller vouches for.
             unsafe {
                 let mut of_tile = [[$zero(); V]; R];
@@ -224,6 +201,8 @@ macro_rules! tile {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
+
+    use super::TileOf;
 
     tile!(
         sse2,

@@ -20,12 +20,16 @@ pub mod rounding;
 
 use std::fmt::Debug;
 
+use crate::real::Precision;
+
 /// How many bits the rounded numbers have.
 pub trait Width: Debug + Send + Sync + 'static {
     /// Bits.
     const BITS: u32;
     /// The largest rounded number.
     const LIMIT: f32;
+    /// What trials of this width ask for.
+    const PRECISION: Precision;
 }
 
 /// 8 bits: as fast as a CPU multiplies integers.
@@ -39,12 +43,14 @@ pub struct Int16;
 impl Width for Int8 {
     const BITS: u32 = 8;
     const LIMIT: f32 = 127.0;
+    const PRECISION: Precision = Precision::Int8;
 }
 
 impl Width for Int16 {
     const BITS: u32 = 16;
     // 127·256 + 127: each half of such a number is one of 8 bits.
     const LIMIT: f32 = 32_639.0;
+    const PRECISION: Precision = Precision::Int16;
 }
 
 /// The most terms of a sum of products of 8 bits that stays within 32 bits: 255·128·n < 2³¹.

@@ -24,6 +24,16 @@ pub enum Value {
     Word(&'static str),
 }
 
+impl From<Value> for serde_json::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Whole(number) => number.into(),
+            Value::Number(number) => number.into(),
+            Value::Word(word) => word.into(),
+        }
+    }
+}
+
 impl Value {
     /// Without quotes, as a cell of a table.
     pub fn plain(self) -> String {

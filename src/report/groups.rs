@@ -2,11 +2,11 @@
 //!
 //! All of it is a pure function of trials and records: no time, no host, no order in which trials ended.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+use super::statistics::{Estimate, NORMAL, mean, reach};
 use crate::model::hyperparameters::{Entry, columns};
+use crate::model::tally;
 use crate::model::value::Value;
+use crate::sweep::groups::Groups as Repeats;
 use crate::sweep::journal::{Record, Results};
 use crate::sweep::space::Trial;
 use crate::train::Status;
@@ -125,26 +125,16 @@ impl<'a> Group<'a> {
         let worths: Vec<f64> = members.iter().filter_map(|member| member.worth(chance)).collect();
         let seconds: Vec<f64> =
             members.iter().filter_map(|member| member.record).map(|record| record.train_seconds).collect();
-        let mean = mean(&accuracies);
-        let deviation = deviation(&accuracies);
-        let interval = match (mean, deviation) {
-            (Some(mean), Some(deviation)) => {
-                let count = accuracies.len();
-                let reach = student(count - 1) * deviation / (count as f64).sqrt();
-                Some(((mean - reach).max(0.0), (mean + reach).min(1.0)))
-            }
-            (Some(mean), None) => images.map(|images| wilson(mean, images)),
-            _ => None,
-        };
+        let estimate = (!accuracies.is_empty()).then(|| Estimate::of(&accuracies, images));
         Self {
             at,
             complete: accuracies.len(),
             diverged: members.iter().filter(|member| member.status() == Some(Status::Diverged)).count(),
-            mean,
-            deviation,
-            interval,
-            worth: self::mean(&worths),
-            seconds: self::mean(&seconds),
+            mean: estimate.map(|estimate| estimate.val_mean),
+            deviation: estimate.and_then(|estimate| estimate.val_sd),
+            interval: estimate.and_then(|estimate| estimate.val_low.zip(estimate.val_high)),
+            worth: mean(&worths),
+            seconds: mean(&seconds),
             members,
         }
     }
@@ -214,13 +204,15 @@ impl<'a> Groups<'a> {
             let entries = trial.hyperparameters.entries().into_iter().filter(|entry| names.contains(&entry.name));
             entries.zip(&varies).filter(|(e, varies)| !**varies && e.name != SEED).map(|(entry, _)| entry).collect()
         });
-        let mut members: indexed::Map<Vec<usize>, Vec<Member<'a>>> = indexed::Map::default();
-        for (place, (trial, row)) in trials.iter().zip(rows).enumerate() {
-            let at = row.into_iter().zip(&varies).filter(|(_, varies)| **varies).map(|(at, _)| at).collect();
-            members.entry(at).push(Member { trial, place, record: results.records.get(&trial.id) });
-        }
-        let mut groups: Vec<Group<'a>> =
-            members.into_iter().map(|(at, members)| Group::of(at, members, chance, images)).collect();
+        let member = |&place: &usize| {
+            let trial = &trials[place];
+            Member { trial, place, record: results.records.get(&trial.id) }
+        };
+        let group = |places: &Vec<usize>| {
+            let row = rows[places[0]].iter().zip(&varies).filter(|(_, varies)| **varies);
+            Group::of(row.map(|(at, _)| *at).collect(), places.iter().map(member).collect(), chance, images)
+        };
+        let mut groups: Vec<Group<'a>> = Repeats::of(trials).members.iter().map(group).collect();
         groups.sort_by(|a, b| b.worth.unwrap_or(-1.0).total_cmp(&a.worth.unwrap_or(-1.0)));
         let axes = axes.into_iter().zip(&varies).filter(|(_, varies)| **varies).map(|(axis, _)| axis).collect();
         Self { axes, seeds, fixed, groups, chance }
@@ -257,17 +249,14 @@ fn is_tie(best: &Group<'_>, other: &Group<'_>, images: Option<usize>) -> bool {
         Some(member.accuracy()? - other)
     });
     let differences: Vec<f64> = pairs.collect();
-    match (mean(&differences), deviation(&differences)) {
-        (Some(mean), Some(deviation)) => {
-            let count = differences.len();
-            mean <= student(count - 1) * deviation / (count as f64).sqrt()
-        }
-        _ => match of_images(best, other) {
+    match mean(&differences).zip(reach(&differences)) {
+        Some((mean, reach)) => mean <= reach,
+        None => match of_images(best, other) {
             // McNemar: of the images that one has right and the other wrong, who has more?
-            Some((ours, theirs)) => ours - theirs <= 1.96 * (ours + theirs).sqrt(),
+            Some((ours, theirs)) => ours - theirs <= NORMAL * (ours + theirs).sqrt(),
             None => images.is_some_and(|images| {
                 let variance = (a * (1.0 - a) + b * (1.0 - b)) / images as f64;
-                a - b <= 1.96 * variance.sqrt()
+                a - b <= NORMAL * variance.sqrt()
             }),
         },
     }
@@ -277,82 +266,18 @@ fn is_tie(best: &Group<'_>, other: &Group<'_>, images: Option<usize>) -> bool {
 fn of_images(one: &Group<'_>, other: &Group<'_>) -> Option<(f64, f64)> {
     let right = |group: &Group<'_>| {
         let record = group.members.iter().filter(|member| member.accuracy().is_some()).find_map(|member| member.record);
-        STANDARD.decode(record?.outcome.val_right.as_ref()?).ok()
+        tally::unpack_bytes(record?.outcome.val_right.as_ref()?)
     };
     let (a, b) = (right(one)?, right(other)?);
     let only = |a: &[u8], b: &[u8]| f64::from(a.iter().zip(b).map(|(a, b)| (a & !b).count_ones()).sum::<u32>());
     (a.len() == b.len()).then(|| (only(&a, &b), only(&b, &a)))
 }
 
-/// The mean of numbers, if there are any.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// Their standard deviation, with n − 1; none for fewer than two.
-pub fn deviation(values: &[f64]) -> Option<f64> {
-    let mean = mean(values)?;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// The 97.5 % quantile of Student's t with so many degrees of freedom (at least 1).
-pub fn student(freedom: usize) -> f64 {
-    const TABLE: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-    ];
-    // Beyond the table the expansion in 1/n is right to three digits.
-    TABLE.get(freedom.max(1) - 1).copied().unwrap_or(1.960 + 2.372 / freedom as f64)
-}
-
-/// Wilson's 95 % interval of a share that was seen in so many cases.
-pub fn wilson(share: f64, cases: usize) -> (f64, f64) {
-    let (n, z) = (cases.max(1) as f64, 1.96_f64);
-    let middle = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let reach = z / (1.0 + z * z / n) * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    ((middle - reach).max(0.0), (middle + reach).min(1.0))
-}
-
-/// A map that keeps the order in which keys came.
-mod indexed {
-    use std::collections::HashMap;
-    use std::hash::Hash;
-
-    pub struct Map<K, V> {
-        places: HashMap<K, usize>,
-        pairs: Vec<(K, V)>,
-    }
-
-    impl<K, V> Default for Map<K, V> {
-        fn default() -> Self {
-            Self { places: HashMap::new(), pairs: vec![] }
-        }
-    }
-
-    impl<K: Hash + Eq + Clone, V: Default> Map<K, V> {
-        pub fn entry(&mut self, key: K) -> &mut V {
-            let next = self.pairs.len();
-            let place = *self.places.entry(key.clone()).or_insert(next);
-            if place == next {
-                self.pairs.push((key, V::default()));
-            }
-            &mut self.pairs[place].1
-        }
-    }
-
-    impl<K, V> IntoIterator for Map<K, V> {
-        type Item = (K, V);
-        type IntoIter = std::vec::IntoIter<(K, V)>;
-
-        fn into_iter(self) -> Self::IntoIter {
-            self.pairs.into_iter()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::model::Hyperparameters;
     use crate::train::Outcome;

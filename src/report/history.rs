@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::files;
+use crate::numbers::or_empty;
 use crate::train::{EpochPoint, LossPoint};
 
 /// Writes `iteration,epoch,loss,learning_rate,train_accuracy,val_accuracy,val_loss`; the last three are empty except where an epoch begins.
@@ -21,15 +22,14 @@ pub fn write(path: &Path, losses: &[LossPoint], epochs: &[EpochPoint]) -> Result
         for point in losses {
             let begins = epochs.next_if(|epoch| epoch.iteration == point.iteration);
             epoch = begins.map_or(epoch, |begins| begins.epoch);
-            let measured = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
             csv.write_record([
                 point.iteration.to_string(),
                 epoch.to_string(),
                 point.loss().to_string(),
                 point.learning_rate.to_string(),
-                measured(begins.map(|begins| begins.train_accuracy)),
-                measured(begins.map(|begins| begins.val_accuracy)),
-                measured(begins.and_then(|begins| begins.val_loss)),
+                or_empty(begins.map(|begins| begins.train_accuracy)),
+                or_empty(begins.map(|begins| begins.val_accuracy)),
+                or_empty(begins.and_then(|begins| begins.val_loss)),
             ])
             .map_err(io::Error::other)?;
         }

@@ -9,7 +9,8 @@ use std::path::Path;
 use super::statistics::Configuration;
 use crate::error::Result;
 use crate::files;
-use crate::model::hyperparameters::{Entry, columns};
+use crate::model::hyperparameters::{columns, varied};
+use crate::numbers::or_empty;
 use crate::sweep::journal::{Results, better_first};
 use crate::sweep::space::Trial;
 use crate::train::{Outcome, Status};
@@ -36,12 +37,9 @@ type Column = (&'static str, fn(&Outcome) -> String);
 
 /// Columns that came later: they are there only if a trial has something in them.
 const LATER: [Column; 3] = [
-    ("val_loss", |outcome| outcome.val_loss.map_or(String::new(), |loss| loss.to_string())),
-    ("rung", |outcome| outcome.rung.map_or(String::new(), |rung| rung.to_string())),
-    ("stopped_at", |outcome| match outcome.status {
-        Status::Stopped => outcome.iterations_done.to_string(),
-        _ => String::new(),
-    }),
+    ("val_loss", |outcome| or_empty(outcome.val_loss)),
+    ("rung", |outcome| or_empty(outcome.rung)),
+    ("stopped_at", |outcome| or_empty((outcome.status == Status::Stopped).then_some(outcome.iterations_done))),
 ];
 
 /// Writes `leaderboard.csv`: `rank,trial,status,val_accuracy,final_loss`, each hyperparameter under its own name (later than version 1 of
@@ -52,7 +50,6 @@ const LATER: [Column; 3] = [
 /// # Errors
 /// The file cannot be written.
 pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let names = columns(rows.iter().map(|row| row.trial.hyperparameters.entries()));
@@ -67,16 +64,15 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
         .map_err(io::Error::other)?;
         for (place, Row { trial, outcome }) in rows.iter().enumerate() {
             let mut record = vec![(place + 1).to_string(), trial.id.clone(), outcome.status.name().to_owned()];
-            record.extend([number(outcome.val_accuracy), number(outcome.final_loss)]);
+            record.extend([or_empty(outcome.val_accuracy), or_empty(outcome.final_loss)]);
             let entries = trial.hyperparameters.entries();
             record.extend(entries.iter().filter(|entry| names.contains(&entry.name)).map(|entry| entry.value.plain()));
             record.extend([
-                number(outcome.first_loss),
-                number(outcome.train_accuracy),
+                or_empty(outcome.first_loss),
+                or_empty(outcome.train_accuracy),
                 outcome.iterations_done.to_string(),
+                or_empty(outcome.diverged_at),
             ]);
-            let whole = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
-            record.push(whole(outcome.diverged_at));
             record.extend(later.iter().map(|(_, cell)| cell(outcome)));
             csv.write_record(record).map_err(io::Error::other)?;
         }
@@ -90,7 +86,6 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn write_groups(path: &Path, configurations: &[Configuration<'_>]) -> Result<()> {
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let mut names = columns(configurations.iter().map(|one| one.first.hyperparameters.entries()));
@@ -102,15 +97,15 @@ pub fn write_groups(path: &Path, configurations: &[Configuration<'_>]) -> Result
             let mut row = vec![(place + 1).to_string(), one.first.id.clone(), one.status.name().to_owned()];
             row.push(one.records.len().to_string());
             let estimate = one.estimate.as_ref();
-            row.push(number(estimate.map(|estimate| estimate.val_mean)));
+            row.push(or_empty(estimate.map(|estimate| estimate.val_mean)));
             let of = [
                 estimate.and_then(|estimate| estimate.val_sd),
                 estimate.and_then(|estimate| estimate.val_low),
                 estimate.and_then(|estimate| estimate.val_high),
                 one.val_loss,
             ];
-            row.extend(of.map(number));
-            row.push(one.rung.map_or(String::new(), |rung| rung.to_string()));
+            row.extend(of.map(or_empty));
+            row.push(or_empty(one.rung));
             let entries = one.first.hyperparameters.entries();
             row.extend(entries.iter().filter(|entry| names.contains(&entry.name)).map(|entry| entry.value.plain()));
             csv.write_record(row).map_err(io::Error::other)?;
@@ -121,15 +116,9 @@ pub fn write_groups(path: &Path, configurations: &[Configuration<'_>]) -> Result
 
 /// The first `most` rows as an aligned table, with the hyperparameters that differ between trials.
 pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
-    let first = trials.first().map(|trial| trial.hyperparameters.entries());
-    let mut common: Vec<Entry> = first.iter().flatten().copied().collect();
-    for trial in trials {
-        let entries = trial.hyperparameters.entries();
-        common.retain(|known| entries.contains(known));
-    }
-    let differs = |entry: &Entry| common.iter().all(|known| known.name != entry.name);
+    let varied = varied(trials.iter().map(|trial| &*trial.hyperparameters));
     let mut lines: Vec<Vec<String>> = vec![["rank", "val accuracy", "final loss"].map(str::to_owned).to_vec()];
-    lines[0].extend(first.iter().flatten().filter(|entry| differs(entry)).map(|entry| entry.name.to_owned()));
+    lines[0].extend(varied.iter().map(|name| (*name).to_owned()));
     lines[0].push("trial".to_owned());
     for (place, Row { trial, outcome }) in rows.iter().take(most).enumerate() {
         let accuracy = match outcome.val_accuracy {
@@ -144,7 +133,7 @@ pub fn table(rows: &[Row<'_>], trials: &[Trial], most: usize) -> String {
         };
         let mut line = vec![(place + 1).to_string(), accuracy, loss];
         let entries = trial.hyperparameters.entries();
-        line.extend(entries.iter().filter(|entry| differs(entry)).map(|entry| entry.value.plain()));
+        line.extend(entries.iter().filter(|entry| varied.contains(&entry.name)).map(|entry| entry.value.plain()));
         line.push(trial.id.clone());
         lines.push(line);
     }

@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::leaderboard;
 use super::statistics::{self, Best};
 use crate::error::Result;
-use crate::real::INTEGER_KERNEL;
 use crate::sweep::best;
-use crate::sweep::journal::Results;
+use crate::sweep::journal::{Results, several_of_blas};
 use crate::sweep::layout::{CONFIRMED, GROUPS, LEADERBOARD};
 use crate::sweep::search::Search;
 use crate::sweep::space::Trial;
@@ -70,7 +69,7 @@ impl Summary {
             confirming: 0,
             confirmed: None,
             best_configuration: Best::of(&statistics::rank(trials, results)),
-            kernels: results.kernels(trials),
+            kernels: results.kernels(trials.iter().map(|trial| trial.id.as_str())),
         }
     }
 
@@ -99,9 +98,8 @@ impl Summary {
 
 /// A warning where results come from several BLAS kernels: they differ in the last bits, so the ranking is no machine's own.
 pub fn kernels_warning(kernels: &BTreeMap<String, usize>) -> Option<String> {
-    let of_blas = kernels.iter().filter(|(kernel, _)| *kernel != INTEGER_KERNEL);
-    let counts: Vec<String> = of_blas.map(|(kernel, trials)| format!("{kernel}: {trials} trials")).collect();
-    (counts.len() > 1).then(|| {
+    several_of_blas(kernels).map(|kernels| {
+        let counts: Vec<String> = kernels.iter().map(|(kernel, trials)| format!("{kernel}: {trials} trials")).collect();
         format!(
             "the results are from several BLAS kernels ({}), which differ in the last bits, so no single machine gives this \
              leaderboard to the byte; run every shard with the same OPENBLAS_CORETYPE if that matters",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::groups::label;
 use super::shown;
-use crate::model::hyperparameters::Entry;
+use crate::model::hyperparameters::varied;
 use crate::sweep::space::Trial;
 use crate::train::{EpochPoint, Outcome, Status};
 
@@ -65,14 +65,7 @@ impl Standing {
     /// Of a sweep of `trials`, of which so many are recorded.
     pub fn planned(&self, trials: &[Trial], recorded: impl Iterator<Item = Status>) {
         let mut state = self.state();
-        let first = trials.first().map(|trial| trial.hyperparameters.entries());
-        let mut common: Vec<Entry> = first.iter().flatten().copied().collect();
-        for trial in trials {
-            let entries = trial.hyperparameters.entries();
-            common.retain(|known| entries.contains(known));
-        }
-        let names = first.iter().flatten().map(|entry| entry.name);
-        state.varied = names.filter(|name| common.iter().all(|known| known.name != *name)).collect();
+        state.varied = varied(trials.iter().map(|trial| &*trial.hyperparameters));
         state.trials = trials.len();
         (state.recorded, state.diverged, state.failed) = (0, 0, 0);
         for status in recorded {

@@ -19,12 +19,8 @@ use crate::sweep::journal::{Record, Results};
 use crate::sweep::space::Trial;
 use crate::train::{Outcome, Status};
 
-/// Of a normal distribution, and of Student's with 1 to 30 degrees of freedom.
-const NORMAL: f64 = 1.959_964;
-const STUDENT: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
+/// The 97.5 % quantile of a normal distribution.
+pub const NORMAL: f64 = 1.959_964;
 /// Configurations that the corrected value chooses among at most, the best first: the others are hardly ever chosen.
 const CHOSEN_AMONG: usize = 200;
 /// Configurations that are compared with the best at most, the best first.
@@ -32,6 +28,34 @@ const COMPARED: usize = 5000;
 /// Images looked at in all drawings together, about, and the fewest and most drawings.
 const LOOKS: usize = 200_000_000;
 const DRAWINGS: [usize; 2] = [50, 1000];
+
+/// The mean of numbers, if there are any.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Their standard deviation, with n − 1; none for fewer than two.
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The 97.5 % quantile of Student's t with so many degrees of freedom (at least 1).
+pub fn student(freedom: usize) -> f64 {
+    const TABLE: [f64; 30] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+    ];
+    // Beyond the table the expansion in 1/n is right to three digits.
+    TABLE.get(freedom.max(1) - 1).copied().unwrap_or(NORMAL + 2.372 / freedom as f64)
+}
+
+/// How far the 95 % interval of a mean reaches to either side, by Student's t; none for fewer than two numbers.
+pub fn reach(values: &[f64]) -> Option<f64> {
+    let count = values.len();
+    deviation(values).map(|deviation| student(count - 1) * deviation / (count as f64).sqrt())
+}
 
 /// A mean over the seeds of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -50,21 +74,19 @@ pub struct Estimate {
 
 impl Estimate {
     /// Of these accuracies, each measured on so many images.
+    ///
+    /// # Panics
+    /// There are none.
     pub fn of(accuracies: &[f64], images: Option<usize>) -> Self {
-        let (n, seeds) = (accuracies.len() as f64, accuracies.len());
-        let mean = accuracies.iter().sum::<f64>() / n;
-        let sd = (seeds > 1)
-            .then(|| (accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt());
-        let bounds = match (sd, images) {
-            (Some(sd), _) => {
-                let half = STUDENT.get(seeds - 2).copied().unwrap_or(NORMAL) * sd / n.sqrt();
-                Some([mean - half, mean + half])
-            }
+        let mean = mean(accuracies).expect("there are accuracies");
+        let bounds = match (reach(accuracies), images) {
+            (Some(reach), _) => Some([mean - reach, mean + reach]),
             (None, Some(images)) => Some(wilson(mean, images as f64)),
             (None, None) => None,
         };
         let bound = |at: usize| bounds.map(|bounds| bounds[at].clamp(0.0, 1.0));
-        Self { seeds, val_mean: mean, val_sd: sd, val_low: bound(0), val_high: bound(1) }
+        let (seeds, val_sd) = (accuracies.len(), deviation(accuracies));
+        Self { seeds, val_mean: mean, val_sd, val_low: bound(0), val_high: bound(1) }
     }
 }
 

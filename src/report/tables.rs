@@ -11,25 +11,22 @@ use super::view::View;
 use crate::error::Result;
 use crate::files;
 use crate::model::value::Value;
+use crate::numbers::or_empty;
 
 /// The version of `summary.json`. Fields are added without a new one.
 const SUMMARY_VERSION: u32 = 1;
-
-fn json_of(value: Value) -> Json {
-    match value {
-        Value::Whole(number) => json!(number),
-        Value::Number(number) => json!(number),
-        Value::Word(word) => json!(word),
-    }
-}
 
 /// The page's figures.
 pub fn summary(view: &View<'_>) -> Json {
     let mut summary = json!({ "version": SUMMARY_VERSION, "name": view.name });
     let counts = serde_json::to_value(&view.summary).expect("plain fields become JSON");
     let best = view.groups.best().map(|group| {
-        let values =
-            view.groups.axes.iter().zip(&group.at).map(|(axis, &at)| (axis.name.to_owned(), json_of(axis.values[at])));
+        let values = view
+            .groups
+            .axes
+            .iter()
+            .zip(&group.at)
+            .map(|(axis, &at)| (axis.name.to_owned(), Json::from(axis.values[at])));
         json!({
             "configuration": values.collect::<serde_json::Map<_, _>>(),
             "mean_val_accuracy": group.mean,
@@ -104,10 +101,6 @@ pub fn write_summary(path: &Path, view: &View<'_>) -> Result<()> {
     files::replace(path, |file| writeln!(file, "{text}"))
 }
 
-fn number(value: Option<f64>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
-}
-
 /// Writes `curves.csv`: a row a point, `trial,step,epoch,seed`, the hyperparameters that vary, then `learning_rate_now,loss,train_accuracy,
 /// val_accuracy,val_loss`; step is the iteration. Trials are in the order of the sweep.
 ///
@@ -138,7 +131,7 @@ pub fn write_curves(path: &Path, view: &View<'_>) -> Result<()> {
                     [point.learning_rate, point.loss, point.train_accuracy, point.val_accuracy]
                         .map(|it| it.to_string()),
                 );
-                row.push(number(point.val_loss));
+                row.push(or_empty(point.val_loss));
                 csv.write_record(row).map_err(io::Error::other)?;
             }
         }
@@ -161,10 +154,14 @@ pub fn write_configurations(path: &Path, view: &View<'_>) -> Result<()> {
         let recorded =
             view.groups.groups.iter().filter(|group| group.members.iter().any(|member| member.record.is_some()));
         for (place, group) in recorded.enumerate() {
-            let mut row =
-                vec![(place + 1).to_string(), number(group.mean), number(group.deviation), group.complete.to_string()];
-            row.push(number(group.interval.map(|interval| interval.0)));
-            row.push(number(group.interval.map(|interval| interval.1)));
+            let mut row = vec![
+                (place + 1).to_string(),
+                or_empty(group.mean),
+                or_empty(group.deviation),
+                group.complete.to_string(),
+            ];
+            row.push(or_empty(group.interval.map(|interval| interval.0)));
+            row.push(or_empty(group.interval.map(|interval| interval.1)));
             row.push(group.diverged.to_string());
             row.extend(axes.iter().zip(&group.at).map(|(axis, &at)| axis.values[at].plain()));
             row.push(group.best().trial.id.clone());

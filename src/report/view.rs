@@ -86,7 +86,7 @@ pub struct Network {
 
 impl<'a> View<'a> {
     /// Of what is recorded in a sweep's directory of this name.
-    pub fn of(name: String, space: &Resolved, trials: &'a [Trial], results: &'a Results) -> Self {
+    pub fn of(name: String, space: &Resolved, trials: &'a [Trial], results: &'a Results, summary: Summary) -> Self {
         let data = space.data();
         // Of the user's own data the number of classes is not recorded: what diverged then counts as nothing right.
         let classes = data.dataset.published().map_or(usize::MAX, |set| set.classes);
@@ -98,7 +98,7 @@ impl<'a> View<'a> {
         let colours = if low < high { (low, high) } else { (high - 0.01, high) };
         Self {
             name,
-            summary: Summary::of(trials, results),
+            summary,
             trials,
             results,
             explained: explained(&groups),

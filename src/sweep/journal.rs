@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Disk};
 use crate::machine::host;
 use crate::model::Hyperparameters;
+use crate::real::INTEGER_KERNEL;
 use crate::train::{Outcome, Status};
 use crate::version;
 
@@ -187,10 +188,10 @@ impl Results {
         complete.min_by(|a, b| better_first(&a.1.outcome, &b.1.outcome))
     }
 
-    /// How many of the recorded ones among `trials` were computed with each BLAS kernel.
-    pub fn kernels(&self, trials: &[Trial]) -> BTreeMap<String, usize> {
+    /// How many of the recorded ones among trials with these identities were computed with each kernel.
+    pub fn kernels<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, usize> {
         let mut kernels = BTreeMap::new();
-        for record in trials.iter().filter_map(|trial| self.records.get(&trial.id)) {
+        for record in ids.into_iter().filter_map(|id| self.records.get(id)) {
             *kernels.entry(record.kernel.clone()).or_default() += 1;
         }
         kernels
@@ -280,6 +281,13 @@ impl<'a> Journal<'a> {
         *is_broken = false;
         Ok(())
     }
+}
+
+/// Of kernels with their numbers of trials those of BLAS, where there are several: their results differ in the last bits.
+pub fn several_of_blas(kernels: &BTreeMap<String, usize>) -> Option<Vec<(&str, usize)>> {
+    let of_blas = kernels.iter().filter(|(kernel, _)| *kernel != INTEGER_KERNEL);
+    let of_blas: Vec<_> = of_blas.map(|(kernel, trials)| (kernel.as_str(), *trials)).collect();
+    (of_blas.len() > 1).then_some(of_blas)
 }
 
 /// The order of a leaderboard: complete trials by validation accuracy, then by final loss; then those that a search dropped, the last first;

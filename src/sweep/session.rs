@@ -195,11 +195,9 @@ impl<'a> Session<'a> {
     fn write(&self, decisions: &[Decision]) -> Result<()> {
         let folder = self.site.directory.join(RUNGS);
         for decision in decisions {
-            let trials = decision.trials.iter().filter_map(|standing| self.results.records.get(&standing.trial));
-            let mut kernels: BTreeMap<&str, usize> = BTreeMap::new();
-            trials.for_each(|record| *kernels.entry(record.kernel.as_str()).or_default() += 1);
-            if kernels.len() > 1 {
-                let names: Vec<&str> = kernels.keys().copied().collect();
+            let kernels = self.results.kernels(decision.trials.iter().map(|standing| standing.trial.as_str()));
+            if let Some(of_blas) = journal::several_of_blas(&kernels) {
+                let names: Vec<&str> = of_blas.iter().map(|(kernel, _)| *kernel).collect();
                 self.events.warn(&format!(
                     "cut {}: its results are from several BLAS kernels ({}), which differ in the last bits, so another machine may keep other \
                      trials; run every shard with the same OPENBLAS_CORETYPE if that matters",
@@ -349,6 +347,6 @@ fn rivals_among<'a>(rivals: &[&'a Trial], mine: &[&'a Trial]) -> Vec<&'a Trial> 
 struct RungFile<'a> {
     #[serde(flatten)]
     decision: &'a Decision,
-    /// The BLAS kernels that computed its results, and how many trials each.
-    kernels: BTreeMap<&'a str, usize>,
+    /// The kernels that computed its results, and how many trials each.
+    kernels: BTreeMap<String, usize>,
 }

@@ -17,10 +17,11 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::saved::SavedModel;
+use crate::team::{self, Pool};
 use crate::train::checkpoint::{self, Slots};
 use crate::train::pace::Pace;
 use crate::train::{Detail, Ended, EpochPoint, Next, Observer, Origin, Outcome, State, Task, engine};
-use crate::{blas, limits, machine, team, version};
+use crate::{limits, machine, version};
 
 /// What is kept of the trials that end.
 pub enum Keep<'a> {
@@ -84,16 +85,11 @@ impl<'a> Workers<'a> {
         let writing = Mutex::new(Writing { journal, keep, error: None });
         let workers = Self { site, events, broken: AtomicBool::new(false), writing, state_bytes: AtomicUsize::new(0) };
         let count = need.workers;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|worker| format!("worker {worker}"));
-        let pool = pool.build().map_err(|error| limits::no_thread(&format!("of {count} workers"), &error))?;
-        let counted = team::count(count, 0);
-        pool.broadcast(|_| {
-            blas::set_one_thread();
+        Pool::new(count, count)?.broadcast(|_| {
             worker(&workers);
             // From now on this thread takes a part of what others compute.
             team::leave();
         });
-        drop(counted);
         workers.writing.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
     }
 

@@ -354,6 +354,18 @@ pub fn columns<E: AsRef<[Entry]>>(configurations: impl IntoIterator<Item = E>) -
     columns.into_iter().filter(|(_, is_written)| *is_written).map(|(name, _)| name).collect()
 }
 
+/// The names of the hyperparameters that are not the same in all of these configurations.
+pub fn varied<'a>(configurations: impl IntoIterator<Item = &'a Hyperparameters>) -> Vec<&'static str> {
+    let mut configurations = configurations.into_iter().map(Hyperparameters::entries);
+    let Some(first) = configurations.next() else { return vec![] };
+    let mut varies = first.map(|_| false);
+    for configuration in configurations {
+        let differs = first.iter().zip(&configuration).map(|(one, other)| one.value != other.value);
+        varies.iter_mut().zip(differs).for_each(|(varies, differs)| *varies |= differs);
+    }
+    first.iter().zip(varies).filter(|(_, varies)| *varies).map(|(entry, _)| entry.name).collect()
+}
+
 /// Hyperparameters that passed [`Hyperparameters::check`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]

@@ -14,7 +14,7 @@
 use std::cell::RefCell;
 
 use multiversion::multiversion;
-use ndarray::ArrayViewMut2;
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::layers::{Layers, finish};
 use super::{Rows, Weights, Wide};
@@ -26,7 +26,7 @@ use crate::integer::columns::Columns;
 use crate::integer::kernel::{self, Form, Kernel};
 use crate::integer::product::{Sums, are_long, product};
 use crate::integer::rounding::{Rounded, RowNumbers, RowsMut};
-use crate::integer::{Int8, Int16, Width};
+use crate::integer::{Int16, Width};
 use crate::model::functions::Portable;
 use crate::model::optimizer::{Target, clip_factor};
 use crate::real::Precision;
@@ -37,20 +37,6 @@ use crate::team::{self, First, Split};
 const ROWS: usize = 24;
 /// Columns of V that are updated together: a multiple of the columns of every kernel's block.
 const CHUNK: usize = 192;
-
-/// A width of the rounded numbers that trials can ask for.
-pub trait OfPrecision: Width {
-    /// Its name among the precisions.
-    const PRECISION: Precision;
-}
-
-impl OfPrecision for Int8 {
-    const PRECISION: Precision = Precision::Int8;
-}
-
-impl OfPrecision for Int16 {
-    const PRECISION: Precision = Precision::Int16;
-}
 
 /// V with all that belongs to it, and the rounded rows of this iteration.
 #[derive(Debug)]
@@ -117,7 +103,7 @@ impl<P: Width> Integer<P> {
     }
 }
 
-impl<P: OfPrecision> Wide for Integer<P> {
+impl<P: Width> Wide for Integer<P> {
     const PRECISION: Precision = P::PRECISION;
     type Real = f32;
     type Batch = ByteBatch;
@@ -156,9 +142,7 @@ impl<P: OfPrecision> Wide for Integer<P> {
             round_all(&mut self.weights, &self.layers.v, batch);
             self.is_rounded = true;
         }
-        let images = &mut self.images;
-        images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
-        forward(self.kernel, self.weights.rows_mut(), images, batch, z);
+        forward(self.kernel, self.weights.rows_mut(), &mut self.images, batch, z);
     }
 
     fn evaluate(&mut self, batch: &ByteBatch, weights: Weights, z: &mut [f32]) {
@@ -170,14 +154,12 @@ impl<P: OfPrecision> Wide for Integer<P> {
             round_all(&mut self.evaluated, matrix, batch);
             self.evaluated_weights = Some(weights);
         }
-        let images = &mut self.images;
-        images.of_images(batch.pixels(), batch.room(), batch.inputs(), batch.stride());
-        forward(self.kernel, self.evaluated.rows_mut(), images, batch, z);
+        forward(self.kernel, self.evaluated.rows_mut(), &mut self.images, batch, z);
     }
 
     fn update(&mut self, deltas: &[f32], batch: &ByteBatch, members: &mut [Rows]) {
         let (places, room) = (self.layers.places(), batch.room());
-        assert_eq!(deltas.len(), places * room, "Δᵀ is (places, B)");
+        let deltas = ArrayView2::from_shape((places, room), deltas).expect("Δᵀ is (places, B)");
         self.inputs.of_inputs(batch.pixels(), batch.labels().len(), batch.inputs(), batch.stride());
         self.weights.resize(places, batch.inputs());
         self.deltas.resize(places, room);
@@ -220,8 +202,10 @@ fn round_all<P: Width>(rounded: &mut Rounded<P>, matrix: &Matrix<f32>, batch: &B
 }
 
 /// Zᵀ of rounded weights.
-fn forward<P: Width>(kernel: &Kernel, weights: RowsMut<'_, P>, images: &Columns, batch: &ByteBatch, z: &mut [f32]) {
+fn forward<P: Width>(kernel: &Kernel, weights: RowsMut<'_, P>, images: &mut Columns, batch: &ByteBatch, z: &mut [f32]) {
     let (room, rows) = (batch.room(), weights.len());
+    images.of_images(batch.pixels(), room, batch.inputs(), batch.stride());
+    let images = &*images;
     let z = ArrayViewMut2::from_shape((rows, room), z).expect("Zᵀ is (places, B)");
     team::each(team::parts(), (rows, ROWS, ROWS), (weights, z), &|(weights, z)| {
         let z = z.into_slice().expect("whole rows");
@@ -264,7 +248,20 @@ impl<P: Width> Split for RowsMut<'_, P> {
 
 impl<P: Width> Split for Part<'_, P> {
     fn split(self, rows: usize) -> (Self, Self) {
-        self.halves(rows)
+        let Self { v, slots, gradient, average, weights, rounded_deltas, deltas, owners } = self;
+        let fields = ((v, slots), ((gradient, average), ((weights, rounded_deltas), (deltas, owners))));
+        let (first, others) = fields.split(rows);
+        let part = |((v, slots), ((gradient, average), ((weights, rounded_deltas), (deltas, owners))))| Self {
+            v,
+            slots,
+            gradient,
+            average,
+            weights,
+            rounded_deltas,
+            deltas,
+            owners,
+        };
+        (part(first), part(others))
     }
 }
 
@@ -281,13 +278,13 @@ struct Shared<'a> {
 /// Some rows of V, with all that belongs to them.
 struct Part<'a, P: Width> {
     v: matrix::RowsMut<'a, f32>,
-    slots: [Option<matrix::RowsMut<'a, f32>>; 2],
+    slots: (Option<matrix::RowsMut<'a, f32>>, Option<matrix::RowsMut<'a, f32>>),
     gradient: Option<matrix::RowsMut<'a, f32>>,
     average: Option<matrix::RowsMut<'a, f32>>,
     weights: RowsMut<'a, P>,
     rounded_deltas: RowsMut<'a, P>,
     /// (rows, B).
-    deltas: &'a [f32],
+    deltas: ArrayView2<'a, f32>,
     owners: &'a [u32],
 }
 
@@ -297,13 +294,13 @@ impl<'a, P: Width> Part<'a, P> {
         layers: &'a mut Layers<f32>,
         weights: RowsMut<'a, P>,
         rounded_deltas: RowsMut<'a, P>,
-        deltas: &'a [f32],
+        deltas: ArrayView2<'a, f32>,
         owners: &'a [u32],
     ) -> Self {
         let mut slots = layers.slots.iter_mut().map(Matrix::rows_mut);
         Self {
             v: layers.v.rows_mut(),
-            slots: [slots.next(), slots.next()],
+            slots: (slots.next(), slots.next()),
             gradient: layers.gradient.as_mut().map(Matrix::rows_mut),
             average: layers.average.as_mut().map(Matrix::rows_mut),
             weights,
@@ -329,47 +326,9 @@ impl<'a, P: Width> Part<'a, P> {
         });
     }
 
-    fn halves(self, rows: usize) -> (Self, Self) {
-        let room = self.deltas.len() / self.v.len();
-        let split = |of: Option<matrix::RowsMut<'a, f32>>| match of {
-            None => (None, None),
-            Some(of) => {
-                let (first, others) = of.split_at(rows);
-                (Some(first), Some(others))
-            }
-        };
-        let (v, slots, gradient, average) =
-            (self.v.split_at(rows), self.slots.map(split), split(self.gradient), split(self.average));
-        let [(slot0, other0), (slot1, other1)] = slots;
-        let (weights, rounded_deltas) = (self.weights.split_at(rows), self.rounded_deltas.split_at(rows));
-        let (deltas, owners) = (self.deltas.split_at(rows * room), self.owners.split_at(rows));
-        let first = Self {
-            v: v.0,
-            slots: [slot0, slot1],
-            gradient: gradient.0,
-            average: average.0,
-            weights: weights.0,
-            rounded_deltas: rounded_deltas.0,
-            deltas: deltas.0,
-            owners: owners.0,
-        };
-        let others = Self {
-            v: v.1,
-            slots: [other0, other1],
-            gradient: gradient.1,
-            average: average.1,
-            weights: weights.1,
-            rounded_deltas: rounded_deltas.1,
-            deltas: deltas.1,
-            owners: owners.1,
-        };
-        (first, others)
-    }
-
     fn round_deltas(&mut self) {
-        let room = self.deltas.len() / self.v.len();
-        for (row, deltas) in self.deltas.chunks_exact(room).enumerate() {
-            self.rounded_deltas.set_deltas(row, deltas);
+        for (row, deltas) in self.deltas.rows().into_iter().enumerate() {
+            self.rounded_deltas.set_deltas(row, deltas.to_slice().expect("rows are contiguous"));
         }
     }
 
@@ -392,7 +351,7 @@ impl<'a, P: Width> Part<'a, P> {
             self.round_deltas();
         }
         let mut sums = sums.sums(CHUNK);
-        let Self { v, slots: [slot0, slot1], gradient, rounded_deltas, owners, .. } = self;
+        let Self { v, slots: (slot0, slot1), gradient, rounded_deltas, owners, .. } = self;
         let mut of_chunk = [0.0; CHUNK];
         for_each_chunk(shared.inputs.count(), |from, to| {
             if !shared.is_gradient_kept {

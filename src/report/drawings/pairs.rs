@@ -1,8 +1,8 @@
 //! Two axes at a time, as heat maps.
 
 use super::super::figure::{Anchor, Figure, Ink, Mark, Style, fitted, wants_dark_text, width_of};
-use super::super::groups::mean;
 use super::super::importance;
+use super::super::statistics::mean;
 use super::super::view::{View, percent};
 use super::legend;
 

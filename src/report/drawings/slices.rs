@@ -2,7 +2,8 @@
 
 use super::super::chart::Axis as Ticks;
 use super::super::figure::{Anchor, Figure, Ink, Style, fitted, width_of};
-use super::super::groups::{Group, deviation, mean};
+use super::super::groups::Group;
+use super::super::statistics::{deviation, mean};
 use super::super::view::{View, percent};
 use super::{Frame, accuracies};
 

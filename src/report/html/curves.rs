@@ -1,20 +1,15 @@
 //! Learning curves.
 
 use super::super::drawings::curves::{CURVES, accuracy, loss};
-use super::super::figure::{Style, svg};
+use super::super::figure::Style;
 use super::super::view::View;
 use super::text::section as whole;
+use super::titled;
 
 /// The section.
 pub fn section(view: &View<'_>) -> String {
     let style = Style { width: 540.0, ..Style::default() };
-    let figures: String = [accuracy(view, style), loss(view, style)]
-        .into_iter()
-        .flatten()
-        .map(|figure| {
-            format!("<figure class=\"plot\"><figcaption>{}</figcaption>{}</figure>", figure.title, svg::inline(&figure))
-        })
-        .collect();
+    let figures = titled([accuracy(view, style), loss(view, style)].into_iter().flatten());
     if figures.is_empty() {
         return String::new();
     }

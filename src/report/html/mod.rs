@@ -21,7 +21,7 @@ mod time;
 use sha2::{Digest, Sha256};
 
 use self::text::{base64, escaped};
-use super::figure::CATEGORIES;
+use super::figure::{CATEGORIES, Figure, svg};
 use super::view::View;
 
 pub use self::leaderboard::mean as mean_of;
@@ -79,6 +79,16 @@ pub fn page(view: &View<'_>, refresh: Option<u32>) -> String {
         hint = escaped(&hint(view)),
         data = text::script_data(&payload::json(view)),
     )
+}
+
+/// A figure under its caption, which is a plain text.
+fn captioned(caption: &str, figure: &Figure) -> String {
+    format!("<figure class=\"plot\"><figcaption>{}</figcaption>{}</figure>", escaped(caption), svg::inline(figure))
+}
+
+/// Figures, each under its title.
+fn titled(figures: impl IntoIterator<Item = Figure>) -> String {
+    figures.into_iter().map(|figure| captioned(&figure.title, &figure)).collect()
 }
 
 /// An example of a filter on this sweep.

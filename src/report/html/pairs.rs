@@ -1,8 +1,9 @@
 //! Two hyperparameters at a time.
 
 use super::super::drawings::pairs::{heat_map, shown};
-use super::super::figure::{Style, svg};
+use super::super::figure::Style;
 use super::super::view::View;
+use super::captioned;
 use super::text::section as whole;
 
 /// More small heat maps than this are not drawn: the large one shows each.
@@ -14,12 +15,7 @@ pub fn section(view: &View<'_>) -> String {
     let figures = pairs.iter().take(MOST).filter_map(|&(a, b)| {
         let wide = if view.groups.axes[b].values.len() > 8 { 720.0 } else { 400.0 };
         let figure = heat_map(view, a, b, Style { width: wide, font: 11.0 })?;
-        Some(format!(
-            "<figure class=\"plot\"><figcaption>{} × {}</figcaption>{}</figure>",
-            view.groups.axes[a].name,
-            view.groups.axes[b].name,
-            svg::inline(&figure)
-        ))
+        Some(captioned(&format!("{} × {}", view.groups.axes[a].name, view.groups.axes[b].name), &figure))
     });
     let figures: String = figures.collect();
     if figures.is_empty() {

@@ -1,20 +1,15 @@
 //! Where the time went.
 
 use super::super::drawings::time::{done, seconds};
-use super::super::figure::{Style, svg};
+use super::super::figure::Style;
 use super::super::view::View;
 use super::text::section as whole;
+use super::titled;
 
 /// The section.
 pub fn section(view: &View<'_>) -> String {
     let style = Style { width: 540.0, ..Style::default() };
-    let figures: String = [done(view, style), seconds(view, style)]
-        .into_iter()
-        .flatten()
-        .map(|figure| {
-            format!("<figure class=\"plot\"><figcaption>{}</figcaption>{}</figure>", figure.title, svg::inline(&figure))
-        })
-        .collect();
+    let figures = titled([done(view, style), seconds(view, style)].into_iter().flatten());
     if figures.is_empty() {
         return String::new();
     }
