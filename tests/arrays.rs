@@ -251,3 +251,59 @@ fn rows_that_are_in_two_splits_are_warned_about() {
     assert_eq!(run.code, Some(0));
     assert!(run.stderr.contains("warning: ") && run.stderr.contains("test_x.npy is the same as val_x.npy"), "{run:?}");
 }
+
+#[test]
+fn a_fold_is_what_its_rows_are_in_files_of_their_own() {
+    let place = Place::new();
+    for folder in ["all", "own"] {
+        fs::create_dir_all(place.path(folder)).expect("it works on files of this test");
+    }
+    // 50 images and 10 for validation: the second of three folds is images 20 to 39, trained are 40 to 59 and then 0 to 19.
+    let (rows, side, second) = (60, 6, 20..40);
+    let pixels: Vec<u8> = (0..rows * side * side).map(noise).collect();
+    let image = |row: usize| &pixels[row * side * side..(row + 1) * side * side];
+    let write = |folder: &str, name: &str, of: &[usize]| {
+        let values: Vec<u8> = of.iter().flat_map(|&row| image(row)).copied().collect();
+        let folder = place.path(folder);
+        bytes(&folder.join(format!("{name}_x.npy")), &[of.len(), side, side], &values);
+        labels(&folder.join(format!("{name}_y.npy")), &of.iter().map(|row| row % 3).collect::<Vec<_>>());
+    };
+    let all: Vec<usize> = (0..rows).collect();
+    let others: Vec<usize> = (40..60).chain(0..20).collect();
+    write("all", "train", &all[..50]);
+    write("all", "val", &all[50..]);
+    write("own", "train", &others);
+    write("own", "val", &all[second]);
+    let train = |folder: &str, out: &str, more: &[&str]| {
+        let data = text(&place.path(folder));
+        let out = text(&place.path(out));
+        let fixed =
+            ["train", "--dataset", "npy", "--data", &data, "--hidden", "5", "--iterations", "40", "--batch-size", "10"];
+        Run::of([&fixed[..], &["--out", &out], more].concat())
+    };
+    for (precision, preparation) in [("f32", "pca"), ("f64", "pixel"), ("int8", "mean")] {
+        let settings = ["--precision", precision, "--preparation", preparation, "--mirror", "0.5"];
+        let [whole, fold] = [format!("{precision}-own"), format!("{precision}-fold")];
+        let own = train("own", &whole, &settings).json(0);
+        let of_fold = train("all", &fold, &[&settings[..], &["--folds", "3", "--fold", "2"]].concat()).json(0);
+        for key in ["val_accuracy", "first_loss", "final_loss"] {
+            assert_eq!(own[key], of_fold[key], "{precision}: {key}");
+        }
+        let [a, b] =
+            [&whole, &fold].map(|out| SavedModel::read(&place.path(out).join("model.safetensors")).expect("a model"));
+        assert_eq!((a.network, a.fitted), (b.network, b.fitted), "{precision}");
+        let model = text(&place.path(&fold));
+        let data = text(&place.path("all"));
+        let evaluated = Run::of(["eval", &model, "--data", &data, "--train"]);
+        assert_eq!(evaluated.json(0)["val_accuracy"], of_fold["val_accuracy"]);
+        Run::of(["eval", &model, "--data", &data, "--val", "5"])
+            .refused(2, &["--val", "validated on fold 2 of 3", "leave out"]);
+    }
+    let refused = |more: &[&str], parts: &[&str]| train("all", "none", more).refused(2, parts);
+    refused(&["--folds", "1"], &["`folds`", "from 2 to 60"]);
+    refused(&["--folds", "61", "--fold", "1"], &["`folds`", "from 2 to 60", "found 61"]);
+    refused(&["--folds", "3"], &["`fold`", "from 1 to 3", "found 0"]);
+    refused(&["--folds", "3", "--fold", "4"], &["`fold`", "from 1 to 3", "found 4"]);
+    refused(&["--fold", "1"], &["`fold`", "folds beside it"]);
+    refused(&["--folds", "2", "--fold", "1", "--train", "10", "--val", "8"], &["`batch_size`", "at most 9 rows"]);
+}

@@ -89,6 +89,40 @@ fn refine_writes_a_sweep_file_around_the_best_that_the_program_takes() {
 }
 
 #[test]
+fn folds_are_trials_of_one_configuration_and_confirm_finalists_on_all_rows() {
+    let place = Place::with_rows(60);
+    let folds = "[data]\nval = 30\n[fixed]\nbatch_size = 30\niterations = 60\nfolds = 5\n[grid]\nhidden = [3, 5]\nlearning_rate = [1e-3, 1e-2]\n";
+    let spec = place.file("folds.toml", folds);
+    let report = place.sweep(&spec, "one", &["--workers", "1"]).json(0);
+    assert_eq!((&report["trials"], &report["complete"]), (&20.into(), &20.into()));
+    // All 300 rows are validated on, each once.
+    let best = &report["best_configuration"];
+    assert_eq!((&best["seeds"], &best["folds"], &best["images"]), (&5.into(), &5.into(), &300.into()));
+    let groups = fs::read_to_string(place.path("one/groups.csv")).unwrap();
+    assert_eq!(groups.lines().count(), 5, "{groups}");
+    assert!(!groups.lines().next().unwrap().contains("fold"), "{groups}");
+    for shard in ["1/2", "2/2"] {
+        place.sweep(&spec, "shards", &["--shard", shard, "--workers", "2"]).json(0);
+    }
+    let board = |out: &str| fs::read_to_string(place.path(out).join("leaderboard.csv")).unwrap();
+    assert_eq!(board("one"), board("shards"));
+    let page = Run::of(["report", &text(&place.path("one"))]);
+    assert_eq!(page.code, Some(0), "{page:?}");
+    assert!(fs::read_to_string(place.path("one/report.html")).unwrap().contains("standard deviation of 5 folds"));
+    assert!(fs::read_to_string(place.path("one/curves.csv")).unwrap().starts_with("trial,step,epoch,seed,fold,"));
+
+    let spec = place.file("confirm.toml", &format!("{GRID}[confirm]\nfolds = 3\nfinalists = 2\n"));
+    let report = place.sweep(&spec, "confirmed", &[]).json(0);
+    let confirmed = &report["confirmed"];
+    assert_eq!((&confirmed["folds"], &confirmed["seeds"], &confirmed["images"]), (&3.into(), &3.into(), &300.into()));
+    let fresh: Vec<Value> = records(&place, "confirmed").into_iter().filter(|record| record["folds"] == 3).collect();
+    assert_eq!(fresh.len(), 6, "two finalists");
+    assert!(fresh.iter().all(|record| record["seed"] == 2), "a seed that the search has not used");
+    let wrong = place.file("wrong.toml", &format!("{GRID}[confirm]\nfolds = 301\n"));
+    place.sweep(&wrong, "none", &[]).refused(2, &["[confirm]: `folds`", "from 2 to 300", "found 301"]);
+}
+
+#[test]
 fn rules_are_replayed_on_a_sweep_that_is_there() {
     if Command::new("python3").arg("--version").output().is_err() {
         println!("skipped: there is no python3");

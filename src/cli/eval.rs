@@ -199,6 +199,12 @@ fn measure(arguments: &Arguments, path: &Path, ensemble: &Ensemble) -> Result<Re
             return Err(Error::content(path, "members of the same data and splits", found, "write the ensemble again"));
         }
     }
+    let fold = |model: &SavedModel| model.provenance.hyperparameters.fold();
+    if ensemble.members.iter().any(|member| fold(member) != fold(first)) {
+        let (expected, found) = ("members that were validated on the same fold", "members of several folds");
+        let remedy = "no row is one that none of them was trained on; make ensembles of a sweep without folds";
+        return Err(Error::content(path, expected, found, remedy));
+    }
     if arguments.test {
         require_test_rows(&data)?;
     }
@@ -288,10 +294,16 @@ fn load(arguments: &Arguments, path: &Path, provenance: &Provenance) -> Result<(
     if let Some(val) = val {
         refuse_trained_rows(val, trained_rows, files.training_images())?;
     }
-    // The training rows matter only where they are measured: other numbers of them must not keep the rest from it.
-    let train = recorded_train.filter(|_| arguments.train);
+    let fold = provenance.hyperparameters.fold().filter(|_| is_own);
+    if let (Some(fold), Some(val)) = (fold, arguments.val) {
+        let expected =
+            format!("no number of rows: the model was validated on fold {} of {}", fold.index + 1, fold.count);
+        return Err(Error::usage("--val", expected, val.to_string(), "leave out --val"));
+    }
+    // The training rows matter only where they are measured, or cut into folds: other numbers of them must not keep the rest from it.
+    let train = recorded_train.filter(|_| arguments.train || fold.is_some());
     let config = DataConfig { val, train, test: None, fingerprint: None, ..trained_on.clone() };
-    Ok((split(files, &config)?, !is_own))
+    Ok((split(files, &config)?.fold(fold).into_owned(), !is_own))
 }
 
 /// Refuses data that are not those of the model, unless they are asked for; then it warns.

@@ -96,7 +96,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
         let is_incomplete = summary.missing > 0;
         let refresh = every.filter(|_| is_incomplete).map(|every| every.as_secs_f64().ceil().max(1.0) as u32);
-        let mut view = View::of(name_of(directory), &space, &trials, &results, summary);
+        let cuts = search.decisions(&trials, &results);
+        let mut view = View::of(name_of(directory), &space, (&trials, &results), summary, cuts);
         draw(directory, &mut view, data.as_ref(), refresh)?;
         if let Some(folder) = &arguments.figures {
             write_figures(folder, &view, style)?;

@@ -16,7 +16,6 @@ use super::setup::{
 use super::terminal::{log, print_all, print_json, warn};
 use super::{dry_run, report};
 use crate::blas::Blas;
-use crate::data::Split;
 use crate::error::Result;
 use crate::files::RealDisk;
 use crate::report::environment::Environment;
@@ -349,7 +348,8 @@ impl Events for Display<'_> {
 
     fn epoch(&self, trial: &Trial, point: &EpochPoint) {
         let it = &trial.hyperparameters;
-        let epochs = it.iterations / (self.site.data.rows(Split::Train).len() / it.batch_size).max(1);
+        let train_rows = self.site.data.ground().train_rows(it.fold());
+        let epochs = it.iterations / it.iterations_per_epoch(train_rows);
         self.standing.epoch(worker(), trial, point, epochs);
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use serde::Serialize;
 use super::setup::{DataDirectory, duration, initialise_blas, require_test_rows, warn_of_memory, workers_of};
 use super::terminal::{log, percent, print_json, warn};
 use crate::blas::Blas;
+use crate::data::dataset::Splits;
+use crate::data::prepare::Fitted;
 use crate::data::{DataConfig, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files::RealDisk;
@@ -90,6 +93,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         require_test_rows(&data)?;
     }
     let trial = Trial::new(arguments.hyperparameters.clone().check(data.ground())?, &data.fingerprint);
+    if let Some(fold) = trial.hyperparameters.fold() {
+        let Splits { train, val, .. } = data.fold(Some(fold)).splits;
+        log(&format!("train: fold {} of {}: {train} training rows, {val} validation rows", fold.index + 1, fold.count));
+    }
     let site = Site { data: &data, blas: &blas, trial: &trial };
     let (Some(directory), Some(stop)) = (&arguments.out, stop) else { return site.train(arguments, None) };
     directory::claim_training(directory, &Resolved::of_trial(&trial, &data), &trial)?;
@@ -122,7 +129,7 @@ impl Site<'_> {
             let name = trial.hyperparameters.preparation.key();
             log(&format!("train: fitting preparation {name} to the training images"));
         }
-        data.prepare(trial.hyperparameters.recipe())?;
+        data.fold(trial.hyperparameters.fold()).prepare(trial.hyperparameters.recipe())?;
         let resumed = keeper.as_ref().map(Keeper::resume).transpose()?.flatten();
         let done = resumed.as_ref().map_or(0, |(from, _)| from.iteration);
         let mut recorder = Recorder::new(trial.hyperparameters.iterations - done, keeper);
@@ -150,7 +157,7 @@ impl Site<'_> {
         let Some(ending) = recorder.ending else { return Err(Error::Interrupted) };
 
         let test = |network: &Parts| {
-            let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
+            let fitted = self.fitted();
             let accuracy = engine(precision).accuracy(network, &fitted, batch_size, data.rows(Split::Test));
             accuracy.expect("a network that was trained is whole")
         };
@@ -175,6 +182,12 @@ impl Site<'_> {
         Ok(if outcome.status == Status::Complete { 0 } else { 3 })
     }
 
+    /// What was done to the images.
+    fn fitted(&self) -> Arc<Fitted> {
+        let data = self.data.fold(self.trial.hyperparameters.fold());
+        data.fitted(self.trial.hyperparameters.recipe()).expect("it was fitted for the training")
+    }
+
     /// Writes what the output directory is for.
     fn keep(&self, directory: &Path, losses: &[LossPoint], ending: &Ended, workers: usize) -> Result<()> {
         let Self { data, blas, trial } = self;
@@ -186,7 +199,7 @@ impl Site<'_> {
         let Some(network) = &ending.network else { return Ok(()) };
         let w1 = network.tensor("W1").expect("a network has it");
         let precision = trial.hyperparameters.precision;
-        let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
+        let fitted = self.fitted();
         if let Some(shape) = data.image().filter(|shape| weights::can_draw(*shape, trial.hyperparameters.hidden)) {
             weights::grid(&fitted.in_pixels(w1), shape).write(&directory.join(WEIGHTS_PICTURE))?;
         }

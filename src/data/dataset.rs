@@ -1,7 +1,9 @@
 //! The three splits, their mean image and their fingerprint: one read-only copy that every worker shares.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::Files;
+use super::fold::Fold;
 use super::images::{Ground, Images, Rows, Values};
 use super::prepare::{Fitted, Preparation, Recipe, cache, components};
 use super::sets::contents::hex;
@@ -135,6 +138,7 @@ impl Files {
         }
         let Self { training, test, shape, has_images, classes, directory, is_synthetic, .. } = self;
         let Splits { train, val, test: test_rows } = splits;
+        let all = training.labels.len();
         // The fingerprint has been compared: what is made of the data does not depend on whether it was asked for.
         let config = DataConfig {
             train: Some(train),
@@ -144,8 +148,10 @@ impl Files {
             dataset: config.dataset,
         };
         Ok(Dataset {
-            training,
-            test,
+            training: Arc::new(training),
+            train: 0..train,
+            val: all - val..all,
+            test: Arc::new(test),
             shape,
             has_images,
             classes,
@@ -166,8 +172,13 @@ type Made = Arc<Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>>;
 /// Images and labels in memory.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    training: Images,
-    test: Images,
+    /// Training and validation images.
+    training: Arc<Images>,
+    /// Which of them are for training.
+    train: Range<usize>,
+    /// Which are for validation.
+    val: Range<usize>,
+    test: Arc<Images>,
     shape: Shape,
     has_images: bool,
     classes: usize,
@@ -197,18 +208,43 @@ impl Dataset {
 
     /// The rows of a split.
     pub fn rows(&self, split: Split) -> Rows<'_> {
-        let Splits { train, val, test } = self.splits;
-        let all = self.training.labels.len();
         match split {
-            Split::Train => self.training.rows(0..train),
-            Split::Val => self.training.rows(all - val..all),
-            Split::Test => self.test.rows(0..test),
+            Split::Train => self.training.rows(self.train.clone()),
+            Split::Val => self.training.rows(self.val.clone()),
+            Split::Test => self.test.rows(0..self.splits.test),
         }
+    }
+
+    /// The data with a fold of the training and validation rows as the validation split, and the others as the training split; as they are
+    /// without a fold.
+    ///
+    /// A split is rows one behind another. So all rows are copied once into memory two times, one behind the other, for all folds: there
+    /// the rows behind a fold up to where it begins again are the others.
+    pub fn fold(&self, fold: Option<Fold>) -> Cow<'_, Self> {
+        let Some(fold) = fold else { return Cow::Borrowed(self) };
+        let Ok(twice) = self.once("folds".to_owned(), || {
+            let both = [self.train.clone(), self.val.clone()];
+            Ok(self.training.gathered(&[both.clone(), both].concat()))
+        }) else {
+            unreachable!("nothing fails")
+        };
+        let Ok(made) = self.once(format!("made of {fold:?}"), || Ok(Made::default())) else {
+            unreachable!("nothing fails")
+        };
+        let rows = self.train.len() + self.val.len();
+        let val = fold.rows(rows);
+        let train = val.end..val.start + rows;
+        let splits = Splits { train: train.len(), val: val.len(), ..self.splits };
+        let fingerprint = format!("{}-{}of{}", self.fingerprint, fold.index + 1, fold.count);
+        Cow::Owned(Self { training: twice, train, val, splits, fingerprint, made: (*made).clone(), ..self.clone() })
     }
 
     /// Bytes of images and labels in memory.
     pub fn bytes(&self) -> usize {
-        [&self.training, &self.test].iter().map(|images| images.values.bytes() + size_of_val(&images.labels[..])).sum()
+        [&*self.training, &*self.test]
+            .iter()
+            .map(|images| images.values.bytes() + size_of_val(&images.labels[..]))
+            .sum()
     }
 
     /// What `make` makes of the images, made once and shared. The `name` stands for everything that it depends on beside the images.
@@ -276,7 +312,8 @@ impl Dataset {
     /// What the training rows are.
     pub fn ground(&self) -> Ground {
         let has_bytes = matches!(self.training.values, Values::Bytes(_));
-        Ground { rows: self.splits.train, inputs: self.inputs(), has_images: self.has_images, has_bytes }
+        let Splits { train: rows, val: validation_rows, .. } = self.splits;
+        Ground { rows, validation_rows, inputs: self.inputs(), has_images: self.has_images, has_bytes }
     }
 
     /// C, the number of classes.

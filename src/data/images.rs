@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::fold::Fold;
+
 /// The number of a class.
 pub type Label = u16;
 
@@ -50,6 +52,20 @@ impl Images {
             Values::Floats(values) => RowValues::Floats(&values[span]),
         };
         Rows { values, labels: &self.labels[range] }
+    }
+
+    /// The rows of these ranges, one range behind the other.
+    ///
+    /// # Panics
+    /// There are fewer.
+    pub fn gathered(&self, ranges: &[Range<usize>]) -> Self {
+        let spans = || ranges.iter().map(|range| range.start * self.inputs..range.end * self.inputs);
+        let values = match &self.values {
+            Values::Bytes(values) => Values::Bytes(spans().flat_map(|span| &values[span]).copied().collect()),
+            Values::Floats(values) => Values::Floats(spans().flat_map(|span| &values[span]).copied().collect()),
+        };
+        let labels = ranges.iter().flat_map(|range| &self.labels[range.clone()]).copied().collect();
+        Self { inputs: self.inputs, values, labels }
     }
 
     /// Puts the rows of `other` behind these.
@@ -108,10 +124,12 @@ impl<'a> Rows<'a> {
 }
 
 /// What training rows are, as far as that decides what can be done with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
     /// How many there are.
     pub rows: usize,
+    /// How many validation rows there are beside them.
+    pub validation_rows: usize,
     /// D, the numbers of each; 0 where that is not known.
     pub inputs: usize,
     /// Whether they are images, with rows and columns of pixels.
@@ -120,9 +138,17 @@ pub struct Ground {
     pub has_bytes: bool,
 }
 
+impl Ground {
+    /// Rows that are trained on beside a fold of all; without one, the training rows.
+    pub fn train_rows(self, fold: Option<Fold>) -> usize {
+        let all = self.rows + self.validation_rows;
+        fold.map_or(self.rows, |fold| all - fold.rows(all).len())
+    }
+}
+
 /// So many images of bytes.
 impl From<usize> for Ground {
     fn from(rows: usize) -> Self {
-        Self { rows, inputs: 0, has_images: true, has_bytes: true }
+        Self { rows, validation_rows: 0, inputs: 0, has_images: true, has_bytes: true }
     }
 }

@@ -6,6 +6,7 @@ pub mod byte_batch;
 pub mod dataset;
 pub mod fetch;
 pub mod files;
+pub mod fold;
 mod folder;
 pub mod images;
 mod map;

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value as Json, json};
 
 use crate::model::Trial;
-use crate::model::hyperparameters::varied;
+use crate::model::hyperparameters::{OF_REPEATS, varied};
 use crate::model::value::Value;
 use crate::sweep::journal::{Record, Results};
 use crate::train::Status;
@@ -24,7 +24,7 @@ struct Axis {
 /// differ is an attribute of the study.
 pub fn journal(name: &str, trials: &[Trial], results: &Results) -> Vec<u8> {
     let axes = axes(trials);
-    let is_axis = |name: &str| name == "seed" || axes.iter().any(|axis| axis.name == name);
+    let is_axis = |name: &str| OF_REPEATS.contains(&name) || axes.iter().any(|axis| axis.name == name);
     let constants = trials.first().map(|trial| trial.hyperparameters.entries()).into_iter().flatten();
     let constants = constants.filter(|entry| !is_axis(entry.name)).map(|entry| {
         let attribute = Map::from_iter([(entry.name.to_owned(), entry.value.into())]);
@@ -43,7 +43,7 @@ fn axes(trials: &[Trial]) -> Vec<Axis> {
     let varied = varied(trials.iter().map(|trial| &*trial.hyperparameters));
     let all: Vec<_> = trials.iter().map(|trial| trial.hyperparameters.entries()).collect();
     let entries = first.hyperparameters.entries();
-    let is_axis = |name: &str| name != "seed" && varied.contains(&name);
+    let is_axis = |name: &str| !OF_REPEATS.contains(&name) && varied.contains(&name);
     let mut axes = vec![];
     for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_axis(entry.name)) {
         let values = || all.iter().map(|entries| entries[at].value);
@@ -107,6 +107,7 @@ fn of_trial(axes: &[Axis], trial: &Trial, record: &Record) -> Json {
         "user_attrs": {
             "trial": trial.id,
             "seed": trial.hyperparameters.seed,
+            "fold": trial.hyperparameters.fold,
             "status": outcome.status.name(),
             "final_loss": outcome.final_loss,
             "iterations_done": outcome.iterations_done,

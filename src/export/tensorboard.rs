@@ -3,7 +3,7 @@
 
 use super::protobuf::Message;
 use crate::model::Trial;
-use crate::model::hyperparameters::Entry;
+use crate::model::hyperparameters::{Entry, OF_REPEATS};
 use crate::model::value::Value;
 use crate::sweep::journal::Record;
 use crate::train::Status;
@@ -41,8 +41,8 @@ pub fn events(trial: &Trial, record: &Record) -> Vec<u8> {
     let start = entries.iter().fold(Message::default(), |start, entry| {
         start.message(1, &Message::default().text(1, entry.name).message(2, &value(entry.value)))
     });
-    // Trials that differ in their seed alone are one group.
-    let others = entries.iter().filter(|entry| entry.name != "seed");
+    // Trials of one configuration are one group.
+    let others = entries.iter().filter(|entry| !OF_REPEATS.contains(&entry.name));
     let group = others.map(|entry| format!("{}={}", entry.name, entry.value.plain())).collect::<Vec<_>>().join(",");
     let start = start.text(4, &group).double(5, started);
     let mut file = File::new(started);

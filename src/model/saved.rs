@@ -147,7 +147,8 @@ impl SavedModel {
     /// # Panics
     /// What was done to the images cannot be done again.
     pub fn new(trial: &Trial, data: &Dataset, kernel: &str, network: &Parts, val_accuracy: Option<f64>) -> Self {
-        let fitted = data.fitted(trial.hyperparameters.recipe()).expect("it was fitted for the training");
+        let fitted = data.fold(trial.hyperparameters.fold()).fitted(trial.hyperparameters.recipe());
+        let fitted = fitted.expect("it was fitted for the training");
         let provenance = Provenance {
             trial: trial.id.clone(),
             hyperparameters: (*trial.hyperparameters).clone(),

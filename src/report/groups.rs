@@ -1,9 +1,9 @@
-//! A sweep as configurations: trials that differ in nothing but their seed are one group, with mean, standard deviation and interval.
+//! A sweep as configurations: trials that differ in nothing but seed and fold are one group, with mean, standard deviation and interval.
 //!
 //! All of it is a pure function of trials and records: no time, no host, no order in which trials ended.
 
 use super::statistics::{Estimate, NORMAL, mean, reach};
-use crate::model::hyperparameters::{Entry, columns};
+use crate::model::hyperparameters::{Entry, OF_REPEATS, Repeat, columns};
 use crate::model::tally;
 use crate::model::value::Value;
 use crate::sweep::groups::Groups as Repeats;
@@ -13,10 +13,8 @@ use crate::train::Status;
 
 /// An axis with more different values than this is drawn over its numbers, not as a list of its values.
 const MOST_LISTED: usize = 24;
-/// The hyperparameter that makes repeats.
-const SEED: &str = "seed";
 
-/// A hyperparameter other than the seed that takes several values in a sweep.
+/// A hyperparameter, other than those of repeats, that takes several values in a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Its name.
@@ -96,7 +94,7 @@ impl Member<'_> {
     }
 }
 
-/// A configuration with all its seeds.
+/// A configuration with all its seeds and folds.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     /// The values that it has, one number of a value an axis.
@@ -155,8 +153,8 @@ impl<'a> Group<'a> {
 pub struct Groups<'a> {
     /// What varies, in the order of the columns.
     pub axes: Vec<Axis>,
-    /// The seeds, ascending.
-    pub seeds: Vec<u64>,
+    /// Seeds and folds, ascending.
+    pub repeats: Vec<Repeat>,
     /// What does not vary, as far as files name it.
     pub fixed: Vec<Entry>,
     /// The configurations, best first: by [`Group::worth`], then by the order of the sweep; those without a result last.
@@ -196,13 +194,18 @@ impl<'a> Groups<'a> {
                 rows.iter_mut().for_each(|row| row[column] = place[row[column]]);
             }
         }
-        let mut seeds: Vec<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
-        seeds.sort_unstable();
-        seeds.dedup();
-        let varies: Vec<bool> = axes.iter().map(|axis| axis.values.len() > 1 && axis.name != SEED).collect();
+        let mut repeats: Vec<Repeat> = trials.iter().map(|trial| trial.hyperparameters.repeat()).collect();
+        repeats.sort_unstable();
+        repeats.dedup();
+        let varies: Vec<bool> =
+            axes.iter().map(|axis| axis.values.len() > 1 && !OF_REPEATS.contains(&axis.name)).collect();
         let fixed = trials.first().map_or(vec![], |trial| {
             let entries = trial.hyperparameters.entries().into_iter().filter(|entry| names.contains(&entry.name));
-            entries.zip(&varies).filter(|(e, varies)| !**varies && e.name != SEED).map(|(entry, _)| entry).collect()
+            entries
+                .zip(&varies)
+                .filter(|(e, varies)| !**varies && !OF_REPEATS.contains(&e.name))
+                .map(|(entry, _)| entry)
+                .collect()
         });
         let member = |&place: &usize| {
             let trial = &trials[place];
@@ -215,7 +218,7 @@ impl<'a> Groups<'a> {
         let mut groups: Vec<Group<'a>> = Repeats::of(trials).members.iter().map(group).collect();
         groups.sort_by(|a, b| b.worth.unwrap_or(-1.0).total_cmp(&a.worth.unwrap_or(-1.0)));
         let axes = axes.into_iter().zip(&varies).filter(|(_, varies)| **varies).map(|(axis, _)| axis).collect();
-        Self { axes, seeds, fixed, groups, chance }
+        Self { axes, repeats, fixed, groups, chance }
     }
 
     /// The best group that has a complete trial.
@@ -223,29 +226,48 @@ impl<'a> Groups<'a> {
         self.groups.first().filter(|group| group.mean.is_some())
     }
 
-    /// How many other groups cannot be distinguished from the best with 95 % confidence. Where both have two seeds or more in common, by the
-    /// differences seed by seed (a seed gives all configurations the same minibatches); else image by image, or, where it is not recorded
+    /// How many other groups cannot be distinguished from the best with 95 % confidence. Where both have two repeats or more in common, by the
+    /// differences repeat by repeat (a seed gives all configurations the same minibatches, a fold the same rows); else image by image, or, where it is not recorded
     /// which were right, by two shares of so many images.
     pub fn ties(&self, images: Option<usize>) -> usize {
         let Some(best) = self.best() else { return 0 };
         self.groups[1..].iter().filter(|other| is_tie(best, other, images)).count()
     }
 
-    /// Whether trials are repeated with several seeds.
+    /// Whether trials are repeated.
     pub fn has_repeats(&self) -> bool {
-        self.seeds.len() > 1
+        self.repeats.len() > 1
+    }
+
+    /// A repeat as people name it.
+    pub fn name(&self, [seed, _, fold]: Repeat) -> String {
+        match self.noun() {
+            "seed" => format!("seed {seed}"),
+            "fold" => format!("fold {fold}"),
+            _ => format!("seed {seed} of fold {fold}"),
+        }
+    }
+
+    /// What a number of repeats is a number of.
+    pub fn noun(&self) -> &'static str {
+        let differ = |at: usize| self.repeats.iter().any(|repeat| repeat[at] != self.repeats[0][at]);
+        match (differ(0), differ(2)) {
+            (_, false) => "seed",
+            (false, true) => "fold",
+            (true, true) => "seed and fold",
+        }
     }
 }
 
 /// Whether the means of two groups could be one.
 fn is_tie(best: &Group<'_>, other: &Group<'_>, images: Option<usize>) -> bool {
     let (Some(a), Some(b)) = (best.mean, other.mean) else { return false };
-    let of_seed = |seed: u64| {
-        let same = other.members.iter().find(|member| member.trial.hyperparameters.seed == seed);
+    let of_repeat = |repeat: Repeat| {
+        let same = other.members.iter().find(|member| member.trial.hyperparameters.repeat() == repeat);
         same.and_then(Member::accuracy)
     };
     let pairs = best.members.iter().filter_map(|member| {
-        let other = of_seed(member.trial.hyperparameters.seed)?;
+        let other = of_repeat(member.trial.hyperparameters.repeat())?;
         Some(member.accuracy()? - other)
     });
     let differences: Vec<f64> = pairs.collect();
@@ -319,7 +341,7 @@ mod tests {
             [(50, 1), (100, 1), (50, 2), (100, 2), (50, 3), (100, 3)].map(|(h, s)| trial(h, 1e-3, s)).to_vec();
         let results = with(&trials, &[0.48, 0.50, 0.50, 0.52, 0.52, 0.54].map(Some));
         let groups = Groups::of(&trials, &results, 10, Some(1000));
-        assert_eq!(groups.seeds, [1, 2, 3]);
+        assert_eq!(groups.repeats, [1, 2, 3].map(|seed| [seed, 0, 0]));
         assert_eq!(groups.axes.iter().map(|axis| axis.name).collect::<Vec<_>>(), ["hidden"]);
         assert!(groups.fixed.iter().any(|entry| entry.name == "learning_rate"));
         let best = groups.best().unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::statistics::Configuration;
 use crate::error::Result;
 use crate::files;
-use crate::model::hyperparameters::{columns, varied};
+use crate::model::hyperparameters::{OF_REPEATS, columns, varied};
 use crate::numbers::or_empty;
 use crate::sweep::journal::{Results, better_first};
 use crate::sweep::space::Trial;
@@ -81,7 +81,7 @@ pub fn write_csv(path: &Path, rows: &[Row<'_>]) -> Result<()> {
 }
 
 /// Writes `groups.csv`: a row a configuration, `rank,trial,status,seeds,val_mean,val_sd,val_low,val_high,val_loss,rung`, then each
-/// hyperparameter but the seed; `trial` is the first of its trials. What is not there is an empty field.
+/// hyperparameter but the seed and the folds; `trial` is the first of its trials. What is not there is an empty field.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -89,7 +89,7 @@ pub fn write_groups(path: &Path, configurations: &[Configuration<'_>]) -> Result
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let mut names = columns(configurations.iter().map(|one| one.first.hyperparameters.entries()));
-        names.retain(|name| *name != "seed");
+        names.retain(|name| !OF_REPEATS.contains(name));
         let header =
             ["rank", "trial", "status", "seeds", "val_mean", "val_sd", "val_low", "val_high", "val_loss", "rung"];
         csv.write_record(header.into_iter().chain(names.iter().copied())).map_err(io::Error::other)?;

@@ -70,8 +70,9 @@ fn strongest(w1: &Tensor, w2: &Tensor) -> (Tensor, usize) {
 }
 
 fn confuse(network: &mut Network, path: &Path, model: &SavedModel, data: &Dataset) -> Result<()> {
-    let rows: Rows<'_> = data.rows(Split::Val);
     let hyperparameters = &model.provenance.hyperparameters;
+    let data = data.fold(hyperparameters.fold());
+    let rows: Rows<'_> = data.rows(Split::Val);
     let wrong = |found| {
         Error::content(path, "a model that fits the data", found, "give the data that the sweep was trained on")
     };
@@ -94,7 +95,7 @@ fn confuse(network: &mut Network, path: &Path, model: &SavedModel, data: &Datase
     }
     worst.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     worst.truncate(WORST);
-    network.classes = names(data, classes);
+    network.classes = names(&data, classes);
     // Of a hundred classes no cell could be read.
     network.confusion = (classes <= 20).then_some(confusion);
     let inputs = data.inputs();

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::statistics::{Best, Configuration};
 use crate::model::Hyperparameters;
+use crate::model::hyperparameters::OF_REPEATS;
 use crate::model::value::Value;
 use crate::numbers;
 use crate::sweep::space::{Resolved, Trial};
@@ -33,7 +34,7 @@ pub fn next(space: &Resolved, trials: &[Trial], ranked: &[Configuration<'_>], sa
     let (mut fixed, mut random) = (String::new(), String::new());
     let base = (*complete[0].first.hyperparameters).clone();
     let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
-    for (position, entry) in base.entries().iter().enumerate().filter(|(_, entry)| entry.name != "seed") {
+    for (position, entry) in base.entries().iter().enumerate().filter(|(_, entry)| !OF_REPEATS.contains(&entry.name)) {
         let of = |trial: &Trial| trial.hyperparameters.entries()[position].value;
         let mut tried: Vec<Value> = vec![];
         trials.iter().map(of).for_each(|value| {

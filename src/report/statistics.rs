@@ -8,6 +8,7 @@
 //!   those drawn is measured on those that were not, and this is averaged. The maximum over many configurations is optimistic; this is not.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use rand::RngExt;
 use serde::Serialize;
@@ -39,6 +40,15 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The correlation of pairs of numbers; none where one side does not vary.
+pub fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
+    let of = |side: fn(&(f64, f64)) -> f64| mean(&pairs.iter().map(side).collect::<Vec<f64>>());
+    let (a, b) = (of(|pair| pair.0)?, of(|pair| pair.1)?);
+    let sum = |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|pair| of(pair.0 - a, pair.1 - b)).sum::<f64>();
+    let spread = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
+    (spread > 0.0).then(|| sum(&|a, b| a * b) / spread)
 }
 
 /// The 97.5 % quantile of Student's t with so many degrees of freedom (at least 1).
@@ -126,17 +136,38 @@ impl<'a> Configuration<'a> {
         Some(Self { first, status, rung, estimate, val_loss, records })
     }
 
-    /// For each image, the share of seeds that have it right.
-    fn right(&self) -> Option<Vec<f64>> {
-        let rows = images(self.records[0])?;
-        let mut sums = vec![0.0; rows];
-        for record in &self.records {
-            let right = tally::unpack(record.outcome.val_right.as_deref()?, rows)?;
-            sums.iter_mut().zip(right).for_each(|(sum, right)| *sum += f64::from(u8::from(right)));
+    /// Its records by the images that they were measured on: those of one validation split, or of each fold in turn.
+    fn by_fold(&self) -> BTreeMap<(usize, usize), Vec<&'a Record>> {
+        let mut folds: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
+        for &record in &self.records {
+            folds.entry((record.hyperparameters.folds, record.hyperparameters.fold)).or_default().push(record);
         }
-        sums.iter_mut().for_each(|sum| *sum /= self.records.len() as f64);
-        Some(sums)
+        folds
     }
+
+    /// For each image, the share of seeds that have it right; the images of one fold behind those of the other.
+    fn right(&self) -> Option<Vec<f64>> {
+        let mut all = vec![];
+        for records in self.by_fold().values() {
+            let rows = images(records[0])?;
+            let mut sums = vec![0.0; rows];
+            for record in records {
+                let right = tally::unpack(record.outcome.val_right.as_deref()?, rows)?;
+                sums.iter_mut().zip(right).for_each(|(sum, right)| *sum += f64::from(u8::from(right)));
+            }
+            all.extend(sums.into_iter().map(|sum| sum / records.len() as f64));
+        }
+        Some(all)
+    }
+
+    /// How many images it was measured on.
+    fn images(&self) -> Option<usize> {
+        self.by_fold().values().map(|records| images(records[0])).sum()
+    }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// How many validation images there were: the record has which are right, and what share.
@@ -183,6 +214,9 @@ pub struct Best {
     pub estimate: Estimate,
     /// Validation images that it was measured on.
     pub images: Option<usize>,
+    /// Folds that it was measured on; 0 without cross-validation.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub folds: usize,
     /// Configurations that it is the best of, those that a search dropped among them.
     pub of: usize,
     /// What the best of so many can be expected to be on other images; none where records lack which images were right.
@@ -201,7 +235,8 @@ impl Best {
         Some(Self {
             trial: best.first.id.clone(),
             estimate: best.estimate?,
-            images: images(best.records[0]),
+            images: best.images(),
+            folds: best.by_fold().keys().filter(|(folds, _)| *folds > 0).count(),
             of: ranked.iter().filter(|one| one.status != Status::Failed).count(),
             corrected_val_accuracy: right.as_ref().map(|right| corrected(&right[..right.len().min(CHOSEN_AMONG)])),
             not_told_apart: right.map(|right| right[1..].iter().filter(|other| !differ(&right[0], other)).count()),
@@ -211,7 +246,7 @@ impl Best {
     /// In words.
     pub fn text(&self) -> String {
         let percent = |share: f64| format!("{:.1}", share * 100.0);
-        let Self { estimate, images, of, corrected_val_accuracy, not_told_apart, .. } = self;
+        let Self { estimate, images, folds, of, corrected_val_accuracy, not_told_apart, .. } = self;
         let Estimate { seeds, val_mean, val_sd, val_low, val_high } = estimate;
         let spread = val_sd.map_or(String::new(), |sd| format!(" ± {}", percent(sd)));
         let interval = match (val_low, val_high) {
@@ -219,8 +254,13 @@ impl Best {
             _ => String::new(),
         };
         let images = images.map_or(String::new(), |images| format!("{images} images, "));
-        let seeds = if *seeds == 1 { "1 seed".to_owned() } else { format!("{seeds} seeds") };
-        let mut text = format!("{}{spread} % ({interval}{images}{seeds})", percent(*val_mean));
+        let repeats = match (*folds, *seeds) {
+            (0, 1) => "1 seed".to_owned(),
+            (0, seeds) => format!("{seeds} seeds"),
+            (folds, trials) if folds == trials => format!("{folds} folds"),
+            (folds, trials) => format!("{trials} trials on {folds} folds"),
+        };
+        let mut text = format!("{}{spread} % ({interval}{images}{repeats})", percent(*val_mean));
         if *of > 1 {
             text += &format!(", the best of {of}, so optimistic");
             text.extend(corrected_val_accuracy.map(|corrected| format!(": corrected {} %", percent(corrected))));
@@ -279,6 +319,15 @@ mod tests {
         assert!((three.val_sd.unwrap() - 0.02).abs() < 1e-12);
         assert!((three.val_high.unwrap() - 0.52 - 4.303 * 0.02 / 3_f64.sqrt()).abs() < 1e-9);
         assert_eq!(Estimate::of(&[0.5], None).val_low, None, "an older record does not say of how many images");
+    }
+
+    #[test]
+    fn correlation_is_that_of_the_textbooks() {
+        // numpy: corrcoef([1, 2, 3, 4], [2, 1, 4, 3])[0, 1] = 0.6.
+        let near = |pairs: &[(f64, f64)], expected: f64| (correlation(pairs).unwrap() - expected).abs() < 1e-12;
+        assert!(near(&[(1.0, 2.0), (2.0, 1.0), (3.0, 4.0), (4.0, 3.0)], 0.6));
+        assert!(near(&[(1.0, 3.0), (2.0, 1.0)], -1.0));
+        assert_eq!((correlation(&[(1.0, 2.0), (1.0, 3.0)]), correlation(&[])), (None, None));
     }
 
     /// So many configurations, none better than another: each image right with one half.

@@ -84,7 +84,10 @@ pub fn summary(view: &View<'_>) -> Json {
     if let (Json::Object(summary), Json::Object(counts)) = (&mut summary, counts) {
         summary.extend(counts);
         summary.insert("configurations".to_owned(), json!(view.groups.groups.len()));
-        summary.insert("seeds".to_owned(), json!(view.groups.seeds));
+        let mut seeds: Vec<u64> = view.groups.repeats.iter().map(|[seed, ..]| *seed).collect();
+        seeds.dedup();
+        summary.insert("seeds".to_owned(), json!(seeds));
+        summary.insert("folds".to_owned(), json!(view.groups.repeats.iter().map(|[_, folds, _]| folds).max()));
         summary.insert("best".to_owned(), json!(best));
         summary.insert("importance".to_owned(), importance);
         summary.insert("among_the_best".to_owned(), json!(among));
@@ -101,7 +104,7 @@ pub fn write_summary(path: &Path, view: &View<'_>) -> Result<()> {
     files::replace(path, |file| writeln!(file, "{text}"))
 }
 
-/// Writes `curves.csv`: a row a point, `trial,step,epoch,seed`, the hyperparameters that vary, then `learning_rate_now,loss,train_accuracy,
+/// Writes `curves.csv`: a row a point, `trial,step,epoch,seed`, `fold` where there are folds, the hyperparameters that vary, then `learning_rate_now,loss,train_accuracy,
 /// val_accuracy,val_loss`; step is the iteration. Trials are in the order of the sweep.
 ///
 /// # Errors
@@ -117,7 +120,9 @@ pub fn write_curves(path: &Path, view: &View<'_>) -> Result<()> {
     members.sort_by_key(|(place, ..)| *place);
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
-        let head = ["trial", "step", "epoch", "seed"].into_iter().chain(axes.iter().map(|axis| axis.name));
+        let has_folds = view.groups.repeats.iter().any(|[_, _, fold]| *fold > 0);
+        let head = ["trial", "step", "epoch", "seed"].into_iter().chain(has_folds.then_some("fold"));
+        let head = head.chain(axes.iter().map(|axis| axis.name));
         csv.write_record(head.chain(["learning_rate_now", "loss", "train_accuracy", "val_accuracy", "val_loss"]))
             .map_err(io::Error::other)?;
         for (_, group, member) in members {
@@ -126,6 +131,7 @@ pub fn write_curves(path: &Path, view: &View<'_>) -> Result<()> {
             for point in &record.outcome.curve {
                 let mut row = vec![member.trial.id.clone(), point.iteration.to_string(), point.epoch.to_string()];
                 row.push(member.trial.hyperparameters.seed.to_string());
+                row.extend(has_folds.then(|| member.trial.hyperparameters.fold.to_string()));
                 row.extend(values.iter().cloned());
                 row.extend(
                     [point.learning_rate, point.loss, point.train_accuracy, point.val_accuracy]

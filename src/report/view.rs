@@ -7,7 +7,9 @@ use super::importance::{self, Importance, Table};
 use super::publish::Summary;
 use crate::data::DataConfig;
 use crate::data::sets::DatasetName;
+use crate::model::hyperparameters::Repeat;
 use crate::sweep::journal::Results;
+use crate::sweep::search::Decision;
 use crate::sweep::space::{Resolved, Trial};
 
 /// A grid of more cells than this is none: axes of drawn values, each value once.
@@ -28,6 +30,8 @@ pub struct View<'a> {
     pub trials: &'a [Trial],
     /// What is recorded of them.
     pub results: &'a Results,
+    /// What its cuts decided until now.
+    pub cuts: Vec<Decision>,
     /// As configurations.
     pub groups: Groups<'a>,
     /// Rows of the validation split.
@@ -57,7 +61,7 @@ pub struct Explained {
     pub importance: Importance,
     /// The axes that the grid has, as numbers of the sweep's axes.
     pub axes: Vec<usize>,
-    /// Configurations of the grid, and its seeds.
+    /// Configurations of the grid, and its repeats.
     pub cells: usize,
     /// How many seeds each has.
     pub seeds: usize,
@@ -86,7 +90,13 @@ pub struct Network {
 
 impl<'a> View<'a> {
     /// Of what is recorded in a sweep's directory of this name.
-    pub fn of(name: String, space: &Resolved, trials: &'a [Trial], results: &'a Results, summary: Summary) -> Self {
+    pub fn of(
+        name: String,
+        space: &Resolved,
+        (trials, results): (&'a [Trial], &'a Results),
+        summary: Summary,
+        cuts: Vec<Decision>,
+    ) -> Self {
         let data = space.data();
         // Of the user's own data the number of classes is not recorded: what diverged then counts as nothing right.
         let classes = data.dataset.published().map_or(usize::MAX, |set| set.classes);
@@ -99,6 +109,7 @@ impl<'a> View<'a> {
         Self {
             name,
             summary,
+            cuts,
             trials,
             results,
             explained: explained(&groups),
@@ -161,46 +172,46 @@ pub fn percent(fraction: f64, decimals: usize) -> String {
     format!("{:.decimals$} %", 100.0 * fraction)
 }
 
-/// What is left of each axis' values so that every configuration has every seed.
+/// What is left of each axis' values so that every configuration has every repeat.
 struct SubGrid {
     /// The numbers of the values that are left, an axis.
     values: Vec<Vec<usize>>,
-    seeds: Vec<u64>,
+    repeats: Vec<Repeat>,
 }
 
-/// The accuracies of a group by seed; a guess where it diverged.
-fn worths(groups: &Groups<'_>) -> HashMap<(Vec<usize>, u64), f64> {
+/// The accuracies of a group by repeat; a guess where it diverged.
+fn worths(groups: &Groups<'_>) -> HashMap<Cell, f64> {
     let worth = |at: &Vec<usize>, member: &Member<'_>| {
-        Some(((at.clone(), member.trial.hyperparameters.seed), member.worth(groups.chance)?))
+        Some(((at.clone(), member.trial.hyperparameters.repeat()), member.worth(groups.chance)?))
     };
     let all = groups.groups.iter().flat_map(|group| group.members.iter().filter_map(|member| worth(&group.at, member)));
     all.collect()
 }
 
-/// The values of a configuration on every axis, by position, and a seed.
-type Cell = (Vec<usize>, u64);
+/// The values of a configuration on every axis, by position, and a repeat.
+type Cell = (Vec<usize>, Repeat);
 
-/// Takes away the value or seed that lacks the most, again and again, until nothing is lacking.
+/// Takes away the value or repeat that lacks the most, again and again, until nothing is lacking.
 fn without_holes(groups: &Groups<'_>, has: &dyn Fn(&Cell) -> bool) -> SubGrid {
     let mut grid = SubGrid {
         values: groups.axes.iter().map(|axis| (0..axis.values.len()).collect()).collect(),
-        seeds: groups.seeds.clone(),
+        repeats: groups.repeats.clone(),
     };
     let axes = groups.axes.len();
     loop {
-        // Present ones of each value, seeds as a last axis.
+        // Present ones of each value, repeats as a last axis.
         let mut present: Vec<HashMap<usize, usize>> = vec![HashMap::new(); axes + 1];
-        let place_of_seed = |seed: u64| grid.seeds.binary_search(&seed).ok();
+        let place_of = |repeat: Repeat| grid.repeats.binary_search(&repeat).ok();
         for group in &groups.groups {
             let is_in = group.at.iter().zip(&grid.values).all(|(value, values)| values.contains(value));
             for member in group.members.iter().filter(|_| is_in) {
-                let seed = member.trial.hyperparameters.seed;
-                let Some(place) = place_of_seed(seed).filter(|_| has(&(group.at.clone(), seed))) else { continue };
+                let repeat = member.trial.hyperparameters.repeat();
+                let Some(place) = place_of(repeat).filter(|_| has(&(group.at.clone(), repeat))) else { continue };
                 group.at.iter().zip(&mut present).for_each(|(value, counts)| *counts.entry(*value).or_default() += 1);
                 *present[axes].entry(place).or_default() += 1;
             }
         }
-        let lengths: Vec<usize> = grid.values.iter().map(Vec::len).chain([grid.seeds.len()]).collect();
+        let lengths: Vec<usize> = grid.values.iter().map(Vec::len).chain([grid.repeats.len()]).collect();
         let whole: usize = lengths.iter().product();
         if whole == 0 {
             return grid;
@@ -219,14 +230,14 @@ fn without_holes(groups: &Groups<'_>, has: &dyn Fn(&Cell) -> bool) -> SubGrid {
         match worst {
             None => return grid,
             Some((_, axis, place)) if axis < axes => drop(grid.values[axis].remove(place)),
-            Some((_, _, place)) => drop(grid.seeds.remove(place)),
+            Some((_, _, place)) => drop(grid.repeats.remove(place)),
         }
     }
 }
 
 fn explained(groups: &Groups<'_>) -> Result<Explained, String> {
     if groups.axes.is_empty() {
-        return Err("No hyperparameter but the seed varies.".to_owned());
+        return Err("No hyperparameter varies but seed and fold.".to_owned());
     }
     let cells = groups.axes.iter().try_fold(1_usize, |cells, axis| cells.checked_mul(axis.values.len()));
     if cells.is_none_or(|cells| cells > MOST_CELLS || cells > 4 * groups.groups.len().max(16)) {
@@ -237,7 +248,7 @@ fn explained(groups: &Groups<'_>) -> Result<Explained, String> {
     let worths = worths(groups);
     let grid = without_holes(groups, &|key| worths.contains_key(key));
     let left: Vec<usize> = (0..groups.axes.len()).filter(|&axis| grid.values[axis].len() > 1).collect();
-    if left.is_empty() || grid.seeds.is_empty() {
+    if left.is_empty() || grid.repeats.is_empty() {
         return Err("Not enough trials are recorded for a grid without holes yet.".to_owned());
     }
     let importance = explain(groups, &grid, &left, &worths);
@@ -259,7 +270,7 @@ fn explained(groups: &Groups<'_>) -> Result<Explained, String> {
     let order_without_diverged = (diverged > 0).then(|| {
         let grid = without_holes(groups, &|key| complete_only.contains_key(key));
         let axes: Vec<usize> = (0..groups.axes.len()).filter(|&axis| grid.values[axis].len() > 1).collect();
-        (axes.len() > 1 && !grid.seeds.is_empty())
+        (axes.len() > 1 && !grid.repeats.is_empty())
             .then(|| explain(groups, &grid, &axes, &complete_only))
             .flatten()
             .map(|found| order(&found, &axes))
@@ -272,7 +283,7 @@ fn explained(groups: &Groups<'_>) -> Result<Explained, String> {
         importance,
         axes: left,
         cells: count,
-        seeds: grid.seeds.len(),
+        seeds: grid.repeats.len(),
         left_out: left_out(groups, &grid),
         diverged,
         order_without_diverged,
@@ -287,23 +298,18 @@ fn left_out(groups: &Groups<'_>, grid: &SubGrid) -> String {
         (!missing.is_empty()).then(|| format!("{} {}", axis.name, missing.join(", ")))
     };
     let mut parts: Vec<String> = groups.axes.iter().zip(&grid.values).filter_map(axis).collect();
-    let seeds: Vec<String> =
-        groups.seeds.iter().filter(|seed| !grid.seeds.contains(seed)).map(ToString::to_string).collect();
-    if !seeds.is_empty() {
-        parts.push(format!("seed {}", seeds.join(", ")));
+    let gone = groups.repeats.iter().filter(|repeat| !grid.repeats.contains(repeat));
+    let gone: Vec<String> = gone.map(|repeat| groups.name(*repeat)).collect();
+    if !gone.is_empty() {
+        parts.push(gone.join(", "));
     }
     parts.join("; ")
 }
 
-fn explain(
-    groups: &Groups<'_>,
-    grid: &SubGrid,
-    axes: &[usize],
-    worths: &HashMap<(Vec<usize>, u64), f64>,
-) -> Option<Importance> {
+fn explain(groups: &Groups<'_>, grid: &SubGrid, axes: &[usize], worths: &HashMap<Cell, f64>) -> Option<Importance> {
     let sizes: Vec<usize> = axes.iter().map(|&axis| grid.values[axis].len()).collect();
     let cells: usize = sizes.iter().product();
-    let mut values = Vec::with_capacity(cells * grid.seeds.len());
+    let mut values = Vec::with_capacity(cells * grid.repeats.len());
     let mut at: Vec<usize> = grid.values.iter().map(|values| values.first().copied().unwrap_or(0)).collect();
     debug_assert_eq!(at.len(), groups.axes.len());
     for cell in 0..cells {
@@ -312,11 +318,11 @@ fn explain(
             at[axis] = grid.values[axis][rest % size];
             rest /= size;
         }
-        for &seed in &grid.seeds {
-            values.push(*worths.get(&(at.clone(), seed))?);
+        for &repeat in &grid.repeats {
+            values.push(*worths.get(&(at.clone(), repeat))?);
         }
     }
-    importance::explain(&Table { sizes, seeds: grid.seeds.len(), values })
+    importance::explain(&Table { sizes, seeds: grid.repeats.len(), values })
 }
 
 /// The best tenth, at least [`FEWEST_BEST`]; axes of many values are cut into parts of equal numbers.

@@ -1,8 +1,9 @@
-//! Repeats: the trials of one configuration, which differ in nothing but the seed.
+//! Repeats: the trials of one configuration, which differ in nothing but the seed and the fold.
 
 use std::collections::HashMap;
 
 use super::space::Trial;
+use crate::model::hyperparameters::OF_REPEATS;
 use crate::model::value::Value;
 
 /// The trials of a sweep by configuration, in the order in which each first appears.
@@ -44,8 +45,7 @@ impl Groups {
 /// Equal for trials of one configuration.
 fn configuration(trial: &Trial) -> Vec<u64> {
     let entries = trial.hyperparameters.entries();
-    let is_of_repeat = |name: &str| name == "seed";
-    let values = entries.iter().filter(|entry| !is_of_repeat(entry.name)).map(|entry| match entry.value {
+    let values = entries.iter().filter(|entry| !OF_REPEATS.contains(&entry.name)).map(|entry| match entry.value {
         Value::Whole(number) => number,
         Value::Number(number) => (number + 0.0).to_bits(),
         Value::Word(word) => word.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(257) ^ u64::from(byte)),
@@ -59,7 +59,7 @@ mod tests {
     use crate::model::Hyperparameters;
 
     #[test]
-    fn trials_that_differ_in_the_seed_alone_are_one_group() {
+    fn trials_that_differ_in_seed_and_fold_alone_are_one_group() {
         let trial = |hidden, seed| {
             let h = Hyperparameters { hidden, seed, ..Hyperparameters::default() };
             Trial::new(h.check(1000).unwrap(), "data")
@@ -68,5 +68,10 @@ mod tests {
         let groups = Groups::of(&trials);
         assert_eq!(groups.members, [vec![0, 2], vec![1, 3], vec![4]]);
         assert_eq!(groups.of_trial, [0, 1, 0, 1, 2]);
+        let of_fold = |fold| {
+            let h = Hyperparameters { folds: 3, fold, ..Hyperparameters::default() };
+            Trial::new(h.check(1000).unwrap(), "data")
+        };
+        assert_eq!(Groups::of(&[of_fold(1), of_fold(2), of_fold(3)]).len(), 1);
     }
 }

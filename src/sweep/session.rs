@@ -17,6 +17,7 @@ use super::runner;
 use super::search::{Decision, Due, Search, Turn};
 use super::site::Site;
 use super::space::{Resolved, Trial};
+use crate::data::fold::Fold;
 use crate::data::prepare::Recipe;
 use crate::error::{Error, Result};
 use crate::files;
@@ -309,16 +310,16 @@ impl<'a> Session<'a> {
 
 /// Fits what is done to the images of a job's trials before they are trained, where that takes more than a moment.
 fn prepare(site: Site<'_>, job: &Job<'_>, events: &dyn Events) -> Result<()> {
-    let mut recipes: Vec<Recipe> = vec![];
+    let mut recipes: Vec<(Recipe, Option<Fold>)> = vec![];
     for trial in &job.missing {
-        let recipe = trial.hyperparameters.recipe();
-        if recipe.preparation.projects() && !recipes.contains(&recipe) {
-            recipes.push(recipe);
+        let (recipe, fold) = (trial.hyperparameters.recipe(), trial.hyperparameters.fold());
+        if recipe.preparation.projects() && !recipes.contains(&(recipe, fold)) {
+            recipes.push((recipe, fold));
         }
     }
-    for recipe in recipes {
+    for (recipe, fold) in recipes {
         events.log(&format!("fitting preparation {} to the training images", recipe.preparation.key()));
-        site.data.prepare(recipe)?;
+        site.data.fold(fold).prepare(recipe)?;
     }
     Ok(())
 }

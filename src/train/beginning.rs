@@ -82,6 +82,8 @@ fn first_networks<T: Clone>(
             brightness: _,
             contrast: _,
             patience: _,
+            folds: _,
+            fold: _,
         } = **h;
         (hidden, weight_scale, init)
     };

@@ -150,7 +150,8 @@ impl<W: Wide> Engine for Arithmetic<W> {
         detail: Detail,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
-        Training::<W>::new(origin, data, tasks)?.run(detail, observer);
+        let data = data.fold(tasks.first().and_then(|task| task.hyperparameters.fold()));
+        Training::<W>::new(origin, &data, tasks)?.run(detail, observer);
         Ok(())
     }
 

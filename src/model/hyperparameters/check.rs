@@ -1,6 +1,7 @@
 //! The one check before any training: every range, and what must fit the data or each other.
 
 use super::{CheckedHyperparameters, Hyperparameters};
+use crate::data::fold::Fold;
 use crate::data::images::Ground;
 use crate::data::prepare::Preparation;
 use crate::error::{Error, Result};
@@ -59,7 +60,6 @@ impl Hyperparameters {
     /// A value is out of its range, or would have no effect; the error names the hyperparameter.
     pub fn check(mut self, ground: impl Into<Ground>) -> Result<CheckedHyperparameters> {
         let ground = ground.into();
-        let train_rows = ground.rows;
         use Range::{Above0, Angle, AtLeast0, Share, WholeShare};
         // Without `..`: a new hyperparameter is checked here, or listed as one that needs no check.
         let Self {
@@ -101,6 +101,8 @@ impl Hyperparameters {
             brightness,
             contrast,
             patience: _,
+            folds,
+            fold,
         } = &mut self;
         for (name, value, least, most) in [
             ("hidden", &*hidden, 1, 1_000_000),
@@ -144,6 +146,16 @@ impl Hyperparameters {
                 return refuse(name, range.text(), *value, CHOOSE);
             }
         }
+        let all = ground.rows.saturating_add(ground.validation_rows);
+        if *folds == 1 || *folds > all {
+            let expected = format!("a whole number from 2 to {all}, all training and validation rows, or 0");
+            return refuse("folds", expected, *folds, CHOOSE);
+        }
+        if *folds > 0 && !(1..=*folds).contains(fold) {
+            return refuse("fold", format!("a whole number from 1 to {folds}, the number of folds"), *fold, CHOOSE);
+        }
+        let part = (*folds > 0).then(|| Fold { index: *fold - 1, count: *folds });
+        let train_rows = ground.train_rows(part);
         if *batch_size > train_rows {
             let expected = format!("at most {train_rows} rows, all of the training split");
             return refuse("batch_size", expected, *batch_size, "choose a smaller batch, or train on more rows");
@@ -218,6 +230,7 @@ impl Hyperparameters {
             ("epsilon", is_adam, "optimizer adam or adamw"),
             ("learning_rate_floor", has_floor, "schedule cosine or linear"),
             ("decay_epochs", self.schedule == ScheduleName::Step, "schedule step"),
+            ("fold", self.folds > 0, "folds"),
             ("components", is_pca, "preparation pca or pca-whiten"),
             ("whitening_epsilon", whitens, "preparation pca-whiten or zca"),
         ];

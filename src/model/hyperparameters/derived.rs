@@ -2,6 +2,7 @@
 
 use super::{CheckedHyperparameters, Hyperparameters};
 use crate::data::augment::Augment;
+use crate::data::fold::Fold;
 use crate::data::prepare::{Preparation, Recipe};
 use crate::data::sampler::Sampling;
 use crate::model::optimizer::{Layout, Method, Optimizer, Rule};
@@ -23,7 +24,12 @@ pub struct CohortKey {
     preparation: Preparation,
     /// Bits of the numbers that change minibatches.
     changes: [u64; 10],
+    /// Which rows they are drawn from.
+    folds: [usize; 2],
 }
+
+/// What tells a trial from the others of its configuration: seed, number of folds, fold.
+pub type Repeat = [u64; 3];
 
 impl Hyperparameters {
     /// Trials that agree in this can train in one cohort.
@@ -68,6 +74,8 @@ impl Hyperparameters {
             brightness,
             contrast,
             patience: _, // a trial leaves its cohort when it has lost it
+            folds,
+            fold,
         } = *self;
         let drawn_before = (random == Generator::Numpy).then_some(hidden);
         let number = f64::to_bits;
@@ -84,7 +92,18 @@ impl Hyperparameters {
             number(contrast),
         ];
         let layout = self.method().layout();
-        CohortKey { seed, batch_size, sampling, precision, random, drawn_before, layout, preparation, changes }
+        CohortKey {
+            seed,
+            batch_size,
+            sampling,
+            precision,
+            random,
+            drawn_before,
+            layout,
+            preparation,
+            changes,
+            folds: [folds, fold],
+        }
     }
 
     /// The update rule.
@@ -119,6 +138,16 @@ impl Hyperparameters {
     /// What is done to images, once and for all.
     pub fn recipe(&self) -> Recipe {
         Recipe::new(self.preparation, self.components, self.whitening_epsilon)
+    }
+
+    /// The part of the rows that is validated on, with cross-validation.
+    pub fn fold(&self) -> Option<Fold> {
+        (self.folds > 0).then(|| Fold { index: self.fold.saturating_sub(1), count: self.folds })
+    }
+
+    /// Which repeat of its configuration a trial is.
+    pub fn repeat(&self) -> Repeat {
+        [self.seed, self.folds as u64, self.fold as u64]
     }
 
     /// How the images of minibatches are changed.

@@ -26,7 +26,7 @@ use crate::numbers::{parse_number, parse_whole};
 use crate::random::Generator;
 use crate::real::Precision;
 
-pub use self::derived::CohortKey;
+pub use self::derived::{CohortKey, Repeat};
 
 /// The hyperparameters of a trial, as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -147,6 +147,12 @@ pub struct Hyperparameters {
     /// Epochs without a better validation accuracy after which training ends; 0: never
     #[arg(long, value_name = "EPOCHS", value_parser = parse_whole::<usize>, help_heading = "Regularization", default_value_t = Self::default().patience)]
     pub patience: usize,
+    /// Parts into which training and validation rows are cut for cross-validation; 0: none
+    #[arg(long, value_name = "COUNT", value_parser = parse_whole::<usize>, help_heading = "Cross-validation", default_value_t = Self::default().folds)]
+    pub folds: usize,
+    /// The part, from 1, that is validated on while the others are trained on; in a sweep 0: each of them in turn
+    #[arg(long, value_name = "NUMBER", value_parser = parse_whole::<usize>, help_heading = "Cross-validation", default_value_t = Self::default().fold)]
+    pub fold: usize,
 }
 
 impl Default for Hyperparameters {
@@ -186,7 +192,10 @@ impl Entry {
 }
 
 /// How many hyperparameters there are.
-pub const COUNT: usize = 38;
+pub const COUNT: usize = 40;
+
+/// The hyperparameters in which trials of one configuration differ: repeats of each other, on other random numbers or other rows.
+pub const OF_REPEATS: [&str; 3] = ["seed", "folds", "fold"];
 
 impl Hyperparameters {
     /// What a record or a resolved sweep file means that names no hyperparameter at all. These values never change: a *default* may.
@@ -230,6 +239,8 @@ impl Hyperparameters {
             brightness: 0.0,
             contrast: 0.0,
             patience: 0,
+            folds: 0,
+            fold: 0,
         }
     }
 
@@ -274,6 +285,8 @@ impl Hyperparameters {
             brightness,
             contrast,
             patience,
+            folds,
+            fold,
         } = self;
         [
             ("hidden", Written::Always, hidden),
@@ -314,6 +327,8 @@ impl Hyperparameters {
             ("brightness", Written::UnlessNeutral, brightness),
             ("contrast", Written::UnlessNeutral, contrast),
             ("patience", Written::UnlessNeutral, patience),
+            ("folds", Written::UnlessNeutral, folds),
+            ("fold", Written::UnlessNeutral, fold),
         ]
     }
 
@@ -462,6 +477,8 @@ mod tests {
             brightness: 0.25,
             contrast: 0.25,
             patience: 7,
+            folds: 7,
+            fold: 7,
         };
         let mut set = Hyperparameters::default();
         assert!(other.entries().iter().all(|entry| set.set(entry.name, entry.value)));

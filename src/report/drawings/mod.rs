@@ -4,6 +4,7 @@ pub mod curves;
 pub mod importance;
 pub mod pairs;
 pub mod parallel;
+pub mod rungs;
 pub mod slices;
 pub mod time;
 
@@ -22,6 +23,8 @@ pub fn all(view: &View<'_>, style: Style) -> Vec<Figure> {
     }
     figures.extend(curves::accuracy(view, style));
     figures.extend(curves::loss(view, style));
+    figures.extend(rungs::lines(view, style));
+    figures.extend((0..view.cuts.len()).filter_map(|cut| rungs::agreement(view, cut, style)));
     figures.extend(time::done(view, style));
     figures.extend(time::seconds(view, style));
     figures

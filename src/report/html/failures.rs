@@ -19,12 +19,12 @@ pub fn section(view: &View<'_>) -> String {
             return;
         }
         let row = |(group, member, what): &(&super::super::groups::Group<'_>, &Member<'_>, String)| {
-            let seed = member.trial.hyperparameters.seed.to_string();
-            vec![member.trial.id.clone(), view.configuration(&group.at), seed, what.clone()]
+            let repeat = view.groups.name(member.trial.hyperparameters.repeat());
+            vec![member.trial.id.clone(), view.configuration(&group.at), repeat, what.clone()]
         };
         let rows: Vec<Vec<String>> = found.iter().take(ROWS).map(row).collect();
         let more = if found.len() > ROWS { format!(" The first {ROWS}:") } else { String::new() };
-        let head = ["trial", "configuration", "seed", column];
+        let head = ["trial", "configuration", "repeat", column];
         let columns = if column.is_empty() { 3 } else { 4 };
         let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row[..columns].to_vec()).collect();
         content += &format!(

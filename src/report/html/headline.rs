@@ -10,21 +10,23 @@ pub fn best(view: &View<'_>) -> Option<String> {
     let configuration = view.configuration(&best.at);
     let of = match best.deviation {
         Some(deviation) => format!(
-            "{:.2} ± {:.2} % (mean and standard deviation of {} seeds{})",
+            "{:.2} ± {:.2} % (mean and standard deviation of {}{})",
             100.0 * mean,
             100.0 * deviation,
-            best.complete,
+            count(best.complete, view.groups.noun()),
             interval(best.interval)
         ),
         None => {
             let images = view.images.map_or(String::new(), |images| format!(" of {} images", thousands(images)));
-            format!("{}{images} (one seed{})", percent(mean, 2), interval(best.interval))
+            format!("{}{images} (one {}{})", percent(mean, 2), view.groups.noun(), interval(best.interval))
         }
     };
     let others = view.groups.groups.iter().filter(|group| group.mean.is_some()).count().saturating_sub(1);
     let ties = view.groups.ties(view.images);
-    let compared =
-        if view.groups.has_repeats() { "compared seed by seed" } else { "image by image, where that is recorded" };
+    let compared = match view.groups.has_repeats() {
+        true => format!("compared {noun} by {noun}", noun = view.groups.noun()),
+        false => "image by image, where that is recorded".to_owned(),
+    };
     let ties = match others {
         0 => String::new(),
         _ => format!(
@@ -35,10 +37,16 @@ pub fn best(view: &View<'_>) -> Option<String> {
     };
     let optimism = match others {
         0 => String::new(),
-        _ => format!(
-            " It is the best of {} on the same validation images, so the figure is optimistic: measure it once on the test split.",
-            thousands(others + 1)
-        ),
+        _ => {
+            let best = view.summary.best_configuration.as_ref();
+            let corrected = best.and_then(|best| best.corrected_val_accuracy).map_or(String::new(), |corrected| {
+                format!("; corrected for the choice it is {}", percent(corrected, 2))
+            });
+            format!(
+                " It is the best of {} on the same validation images, so the figure is optimistic{corrected}. Measure it once on the test split.",
+                thousands(others + 1)
+            )
+        }
     };
     Some(format!("Best validation accuracy: {of}, with {configuration}.{ties}{optimism}"))
 }
@@ -51,9 +59,12 @@ fn interval(interval: Option<(f64, f64)>) -> String {
 pub fn state(view: &View<'_>) -> String {
     let summary = &view.summary;
     let configurations = view.groups.groups.len();
-    let seeds = match view.groups.seeds.len() {
+    let repeats = match view.groups.repeats.len() {
         1 => String::new(),
-        seeds => format!(", {} with {seeds} seeds", count(configurations, "configuration")),
+        repeats => {
+            let repeats = count(repeats, view.groups.noun());
+            format!(", {} with {repeats}", count(configurations, "configuration"))
+        }
     };
     let done = summary.trials - summary.missing;
     let others = match done - summary.complete - summary.diverged - summary.failed {
@@ -61,7 +72,7 @@ pub fn state(view: &View<'_>) -> String {
         stopped => format!(", {} stopped at a cut", thousands(stopped)),
     };
     format!(
-        "{} of {}{seeds}: {} complete, {} diverged{others}, {} failed, {} missing.",
+        "{} of {}{repeats}: {} complete, {} diverged{others}, {} failed, {} missing.",
         thousands(done),
         count(summary.trials, "trial"),
         thousands(summary.complete),

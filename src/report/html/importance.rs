@@ -50,8 +50,11 @@ fn how(view: &View<'_>, explained: &Explained) -> String {
         count(explained.cells, "configuration")
     );
     text += &match explained.seeds {
-        1 => " with one seed; interactions of three and more stand for noise".to_owned(),
-        seeds => format!(" with {seeds} seeds as blocks; noise between seeds is taken off"),
+        1 => " without repeats; interactions of three and more stand for noise".to_owned(),
+        repeats => {
+            let noun = view.groups.noun();
+            format!(" with {} as blocks; noise between them is taken off", count(repeats, noun))
+        }
     };
     let has_interval = explained.importance.singles.iter().any(|single| single.interval.is_some());
     text += match has_interval {

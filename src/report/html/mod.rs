@@ -14,6 +14,7 @@ mod network;
 mod pairs;
 mod parallel;
 mod payload;
+mod rungs;
 mod slices;
 pub mod text;
 mod time;
@@ -32,7 +33,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The sections in their order: identifier, name in the menu, content.
 type Section = (&'static str, &'static str, fn(&View<'_>) -> String);
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     ("summary", "Summary", headline::section),
     ("best", "Best", best::section),
     ("importance", "What mattered", importance::section),
@@ -41,6 +42,7 @@ const SECTIONS: [Section; 12] = [
     ("leaderboard", "Leaderboard", leaderboard::section),
     ("pairs", "Pairs", pairs::section),
     ("curves", "Curves", curves::section),
+    ("rungs", "Cuts", rungs::section),
     ("network", "Network", network::section),
     ("failures", "Failures", failures::section),
     ("time", "Time", time::section),

@@ -42,7 +42,7 @@ function configuration(group) {
 function described(group) {
   const mean = groups.mean[group], sd = groups.sd[group];
   const accuracy = mean === null ? (groups.diverged[group] ? "diverged" : "no result yet")
-    : `${percent(mean)}${sd === null ? "" : ` ± ${percent(sd)}`} %` + (groups.n[group] > 1 ? ` (${groups.n[group]} seeds)` : "");
+    : `${percent(mean)}${sd === null ? "" : ` ± ${percent(sd)}`} %` + (groups.n[group] > 1 ? ` (${groups.n[group]} ${data.noun}s)` : "");
   return `rank ${group + 1}: ${accuracy}\n${configuration(group)}`;
 }
 

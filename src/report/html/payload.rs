@@ -56,6 +56,7 @@ pub fn json(view: &View<'_>) -> String {
         "strongest": super::super::drawings::pairs::strongest(view),
         "fixed": groups.fixed.iter().map(|entry| json!([entry.name, super::super::groups::label(entry.value)])).collect::<Vec<_>>(),
         "chance": groups.chance,
+        "noun": groups.noun(),
         "colours": [view.colours.0, view.colours.1],
         "groups": {
             "at": (0..groups.axes.len()).map(|axis| each(&|group| json!(group.at[axis]))).collect::<Vec<_>>(),

@@ -10,6 +10,7 @@
 use serde::Serialize;
 
 use super::stop;
+use crate::data::images::Ground;
 use crate::error::{Error, Result};
 use crate::sweep::groups::Groups;
 use crate::sweep::journal::Record;
@@ -23,7 +24,7 @@ pub struct Ladder {
     /// At which share of a trial's iterations each lies, and which share of all it keeps.
     shares: Vec<[f64; 2]>,
     finalists: usize,
-    train_rows: usize,
+    ground: Ground,
 }
 
 /// What a cut kept.
@@ -87,7 +88,7 @@ impl Ladder {
     ///
     /// # Errors
     /// There is no cut; two of them are one point of a trial's curve, or one lies behind a trial's end.
-    pub(super) fn new(halving: &Halving, trials: &[Trial], train_rows: usize) -> Result<Self> {
+    pub(super) fn new(halving: &Halving, trials: &[Trial], ground: Ground) -> Result<Self> {
         let shares = match &halving.cuts {
             Cuts::Listed(cuts) => cuts.clone(),
             Cuts::Geometric { eta, min_iterations } => {
@@ -97,7 +98,7 @@ impl Ladder {
                 at.take_while(|[at, _]| *at < 0.999_999).collect()
             }
         };
-        let mut ladder = Self { shares, finalists: halving.finalists, train_rows };
+        let mut ladder = Self { shares, finalists: halving.finalists, ground };
         if matches!(halving.cuts, Cuts::Geometric { .. }) {
             // A last cut that rounds to the end is none.
             let is_late = |ladder: &Self, trial: &Trial| {
@@ -140,7 +141,8 @@ impl Ladder {
     pub fn until(&self, cut: usize, trial: &Trial) -> usize {
         let iterations = trial.hyperparameters.iterations;
         let Some([at, _]) = self.shares.get(cut) else { return iterations };
-        let per_epoch = trial.hyperparameters.iterations_per_epoch(self.train_rows);
+        let train_rows = self.ground.train_rows(trial.hyperparameters.fold());
+        let per_epoch = trial.hyperparameters.iterations_per_epoch(train_rows);
         // A share of a decimal number of iterations is that number, whatever a float makes of it.
         let wanted = (iterations as f64 * at - 1e-6).ceil().max(1.0) as usize;
         (wanted - 1).div_ceil(per_epoch) * per_epoch + 1
@@ -345,7 +347,8 @@ mod tests {
 
     fn ladder(trials: &[Trial], finalists: usize) -> Ladder {
         let cuts = Cuts::Listed(vec![[0.105, 0.5], [0.41, 0.1]]);
-        Ladder::new(&Halving { cuts, finalists, place: "s.toml:1: `cuts`".to_owned() }, trials, 100).unwrap()
+        Ladder::new(&Halving { cuts, finalists, place: "s.toml:1: `cuts`".to_owned() }, trials, Ground::from(100))
+            .unwrap()
     }
 
     fn point(updates: usize, val_accuracy: f64, val_loss: Option<f64>) -> EpochPoint {
@@ -445,7 +448,8 @@ mod tests {
     fn eta_is_short_for_cuts() {
         let trials = trials();
         let cuts = Cuts::Geometric { eta: 3.0, min_iterations: 11 };
-        let ladder = Ladder::new(&Halving { cuts, finalists: 1, place: String::new() }, &trials, 100).unwrap();
+        let ladder =
+            Ladder::new(&Halving { cuts, finalists: 1, place: String::new() }, &trials, Ground::from(100)).unwrap();
         assert_eq!((0..ladder.cuts()).map(|cut| ladder.until(cut, &trials[0])).collect::<Vec<_>>(), [11, 41]);
         assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 81)), [27, 9]);
     }

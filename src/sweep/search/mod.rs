@@ -12,7 +12,8 @@ use super::journal::{Record, Results};
 use super::plan::Stretch;
 use super::shard::Shard;
 use super::space::{Budget, Confirm, Resolved, Trial};
-use crate::error::Result;
+use crate::data::images::Ground;
+use crate::error::{Complaint, Error, Result};
 use crate::model::Hyperparameters;
 use crate::train::{Outcome, Status};
 
@@ -25,7 +26,7 @@ pub struct Search {
     ladder: Option<Ladder>,
     budget: Budget,
     confirm: Option<Confirm>,
-    train_rows: usize,
+    ground: Ground,
     fingerprint: String,
 }
 
@@ -60,15 +61,25 @@ impl Search {
     /// The search that a sweep file describes, whose trials these are.
     ///
     /// # Errors
-    /// Two cuts are one point of a trial's curve, or a cut lies behind its end.
+    /// Two cuts are one point of a trial's curve, a cut lies behind its end, or trials cannot be confirmed on so many folds.
     pub fn new(space: &Resolved, trials: &[Trial]) -> Result<Self> {
         let rules = space.rules();
-        let ladder = rules.halving.as_ref().map(|halving| Ladder::new(halving, trials, space.train_rows()));
+        if let Some(Confirm { folds, .. }) = rules.confirm.filter(|confirm| confirm.folds > 0) {
+            let on_fold = |trial: &Trial| Hyperparameters { folds, fold: 1, ..(*trial.hyperparameters).clone() };
+            let checked = trials.iter().try_for_each(|trial| on_fold(trial).check(space.ground()).map(drop));
+            checked.map_err(|error| match error {
+                Error::Usage(complaint) => {
+                    Error::Usage(Complaint { place: format!("[confirm]: {}", complaint.place), ..complaint })
+                }
+                error => error,
+            })?;
+        }
+        let ladder = rules.halving.as_ref().map(|halving| Ladder::new(halving, trials, space.ground()));
         Ok(Self {
             ladder: ladder.transpose()?,
             budget: rules.budget,
             confirm: rules.confirm,
-            train_rows: space.train_rows(),
+            ground: space.ground(),
             fingerprint: space.fingerprint().to_owned(),
         })
     }
@@ -170,6 +181,13 @@ impl Search {
         }
     }
 
+    /// What the cuts decided until now.
+    pub fn decisions(&self, trials: &[Trial], results: &Results) -> Vec<Decision> {
+        let Some(ladder) = &self.ladder else { return vec![] };
+        let outcome = |trial: &Trial| results.records.get(&trial.id).map(|record| &record.outcome);
+        ladder.judge(&trials[..self.allowed(trials)], self.budget.target_val_accuracy, &outcome).decisions
+    }
+
     /// Trials of which something is still to be trained before finalists are confirmed; none where nothing is confirmed.
     pub fn before_confirmation(&self, trials: &[Trial], results: &Results) -> usize {
         if self.confirm.is_none() {
@@ -179,25 +197,35 @@ impl Search {
         trials[..self.allowed(trials)].iter().filter(|trial| !over.contains(trial.id.as_str())).count()
     }
 
-    /// The best configurations once more, with the smallest seeds that no trial of the search has: they are drawn from what the search has
-    /// not seen. None until the search is over, or where nothing is confirmed.
+    /// The best configurations once more, with the smallest seeds that no trial of the search has, drawn from what the search has not seen;
+    /// where it says so, with each of them on every fold. None until the search is over, or where nothing is confirmed.
     pub fn confirmation(&self, trials: &[Trial], results: &Results) -> Vec<Trial> {
         let Some(confirm) = self.confirm.filter(|_| self.before_confirmation(trials, results) == 0) else {
             return vec![];
         };
         let used: HashSet<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
-        let seeds: Vec<u64> = (0..).filter(|seed| !used.contains(seed)).take(confirm.seeds).collect();
+        let seeds: Vec<u64> = (0..).filter(|seed| !used.contains(seed)).take(confirm.seeds()).collect();
         let finalists = self.ranked(trials, results).into_iter().take(confirm.finalists);
-        let with_seed = |trial: &Trial, seed| Hyperparameters { seed, ..(*trial.hyperparameters).clone() };
-        let trial = |(members, seed): (&Vec<usize>, u64)| {
-            // Only the seed is another one, so it is in its range.
-            let checked = with_seed(&trials[members[0]], seed).check(self.train_rows).ok()?;
+        let again = |members: Vec<usize>| {
+            let of_trial = |&position: &usize| (*trials[position].hyperparameters).clone();
+            let same = of_trial(&members[0]);
+            let mut parts: Vec<[usize; 2]> = match confirm.folds {
+                0 => members.iter().map(of_trial).map(|h| [h.folds, h.fold]).collect(),
+                folds => (1..=folds).map(|fold| [folds, fold]).collect(),
+            };
+            parts.sort_unstable();
+            parts.dedup();
+            let repeats = seeds.iter().flat_map(|&seed| parts.iter().map(move |&part| (seed, part)));
+            let trial =
+                |(seed, [folds, fold]): (u64, [usize; 2])| Hyperparameters { seed, folds, fold, ..same.clone() };
+            repeats.map(trial).collect::<Vec<_>>()
+        };
+        let trial = |h: Hyperparameters| {
+            // Only seed and fold are others, which are in their range.
+            let checked = h.check(self.ground).ok()?;
             Some(Trial::new(checked, &self.fingerprint))
         };
-        let pairs: Vec<(Vec<usize>, u64)> = finalists
-            .flat_map(|members| seeds.iter().map(move |&seed| (members.clone(), seed)).collect::<Vec<_>>())
-            .collect();
-        pairs.iter().filter_map(|(members, seed)| trial((members, *seed))).collect()
+        finalists.flat_map(again).filter_map(trial).collect()
     }
 
     /// Complete configurations that no cut dropped, best first, as positions of their trials.

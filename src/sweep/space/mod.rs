@@ -136,9 +136,13 @@ impl Resolved {
         })?;
         match space.data.clone() {
             DataConfig {
-                train: Some(train_rows), val: Some(_), test: Some(_), fingerprint: Some(fingerprint), ..
+                train: Some(rows),
+                val: Some(validation_rows),
+                test: Some(_),
+                fingerprint: Some(fingerprint),
+                ..
             } => Ok(Self {
-                ground: train_rows.into(),
+                ground: Ground { validation_rows, ..rows.into() },
                 fingerprint,
                 base: fixed_in(&space.common, Hyperparameters::neutral()),
                 space,
@@ -162,9 +166,9 @@ impl Resolved {
         &self.space.rules
     }
 
-    /// Rows of the training split.
-    pub fn train_rows(&self) -> usize {
-        self.ground.rows
+    /// What the training rows are.
+    pub fn ground(&self) -> Ground {
+        self.ground
     }
 
     /// Fingerprint of the data.
@@ -172,8 +176,8 @@ impl Resolved {
         &self.fingerprint
     }
 
-    /// Every trial, space after space; in each its draws in turn, with every point of the grid, the last list varying fastest. Equal trials
-    /// are one, where the first of them stands.
+    /// Every trial, space after space; in each its draws in turn, with every point of the grid, the last list varying fastest, and with
+    /// cross-validation every fold of each. Equal trials are one, where the first of them stands.
     ///
     /// # Errors
     /// A value is out of its range or does not fit the data, or there are too many trials.
@@ -190,14 +194,15 @@ impl Resolved {
             let count = grid.filter(|&count| count.saturating_add(trials.len()) <= MOST_TRIALS);
             let count = count.ok_or_else(|| self.too_many(block, draws.len()))?;
             let base = fixed_in(block, self.base.clone());
-            let trial = |number| self.trial(block, &draws, base.clone(), number);
+            let trials_of = |number| self.trials_of(block, &draws, base.clone(), number);
             // Of several mistakes, the first is reported.
             // Threads are worth their start where there are many.
-            let of_block: Result<Vec<Trial>> = match count > 10_000 {
-                true => (0..count).into_par_iter().map(trial).collect(),
-                false => (0..count).map(trial).collect(),
+            let of_block: Result<Vec<Vec<Trial>>> = match count > 10_000 {
+                true => (0..count).into_par_iter().map(trials_of).collect(),
+                false => (0..count).map(trials_of).collect(),
             };
-            let of_block = of_block.or_else(|_| (0..count).map(trial).collect::<Result<Vec<_>>>())?;
+            let of_block = of_block.or_else(|_| (0..count).map(trials_of).collect::<Result<Vec<_>>>())?;
+            let of_block: Vec<Trial> = of_block.into_iter().flatten().collect();
             if trials.is_empty() { trials = of_block } else { trials.extend(of_block) }
         }
         let mut ids = HashSet::with_capacity(trials.len());
@@ -209,16 +214,32 @@ impl Resolved {
         Ok(trials)
     }
 
-    /// The trial of this number in a space.
-    fn trial(&self, block: &Block, draws: &[Vec<Value>], mut base: Hyperparameters, number: usize) -> Result<Trial> {
+    /// The trial of this number in a space; with cross-validation and no fold in particular, that of each fold.
+    fn trials_of(
+        &self,
+        block: &Block,
+        draws: &[Vec<Value>],
+        mut base: Hyperparameters,
+        number: usize,
+    ) -> Result<Vec<Trial>> {
         let mut rest = number;
         for Axis { names, points, .. } in block.grid.iter().rev() {
             names.iter().zip(&points[rest % points.len()]).for_each(|(name, &value)| assign(&mut base, name, value));
             rest /= points.len();
         }
         block.random.axes.iter().zip(&draws[rest]).for_each(|(axis, &value)| assign(&mut base, axis.name, value));
-        let checked = base.check(self.ground).map_err(|error| self.space.located_in(block, error))?;
-        Ok(Trial::new(checked, &self.fingerprint))
+        let trial = |fold| {
+            let checked = Hyperparameters { fold, ..base.clone() }.check(self.ground);
+            Ok(Trial::new(checked.map_err(|error| self.space.located_in(block, error))?, &self.fingerprint))
+        };
+        match (base.folds, base.fold) {
+            (0 | 1, fold) | (_, fold @ 1..) => Ok(vec![trial(fold)?]),
+            (folds, 0) => {
+                // Checked before there are as many.
+                trial(1)?;
+                (1..=folds).map(trial).collect()
+            }
+        }
     }
 
     /// Names the longest list, which is the one to shorten.

@@ -33,13 +33,22 @@ pub struct Halving {
     pub place: String,
 }
 
-/// `[confirm]`: the finalists once more, with seeds that the search has not seen.
+/// `[confirm]`: the finalists once more, with seeds that the search has not seen, and on all folds of the rows where that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirm {
-    /// Fresh seeds of each.
-    pub seeds: usize,
+    /// Fresh seeds of each, if it is said.
+    seeds: Option<usize>,
+    /// Folds on which each seed is trained; 0: on the training split.
+    pub folds: usize,
     /// Configurations that are confirmed, the best first.
     pub finalists: usize,
+}
+
+impl Confirm {
+    /// Fresh seeds of each: three, and of folds one.
+    pub fn seeds(&self) -> usize {
+        self.seeds.unwrap_or(if self.folds == 0 { 3 } else { 1 })
+    }
 }
 
 /// `[budget]`.
@@ -74,7 +83,7 @@ const FINALISTS: usize = 8;
 fn keys(table: &str) -> &'static [&'static str] {
     match table {
         "halving" => &["cuts", "eta", "min_iterations", "finalists"],
-        "confirm" => &["seeds", "finalists"],
+        "confirm" => &["seeds", "folds", "finalists"],
         _ => &["max_trials", "max_trial_iterations", "max_hours", "target_val_accuracy"],
     }
 }
@@ -115,9 +124,16 @@ impl Rules {
                 }
             }
             "confirm" => {
-                let confirm = self.confirm.get_or_insert(Confirm { seeds: 3, finalists: FINALISTS });
+                let confirm = self.confirm.get_or_insert(Confirm { seeds: None, folds: 0, finalists: FINALISTS });
                 let amount = whole(place, value)?;
-                if key == "seeds" { confirm.seeds = amount } else { confirm.finalists = amount }
+                match key {
+                    "seeds" => confirm.seeds = Some(amount),
+                    "folds" if amount < 2 => {
+                        return Err(Error::usage(place, "a whole number from 2", shown(value), "change the value"));
+                    }
+                    "folds" => confirm.folds = amount,
+                    _ => confirm.finalists = amount,
+                }
             }
             _ => match key {
                 "max_trials" => self.budget.max_trials = Some(whole(place, value)?),
@@ -151,8 +167,11 @@ impl Rules {
             }
             texts.push(("halving", "finalists", finalists.to_string()));
         }
-        if let Some(Confirm { seeds, finalists }) = self.confirm {
-            texts.push(("confirm", "seeds", seeds.to_string()));
+        if let Some(confirm @ Confirm { folds, finalists, .. }) = self.confirm {
+            texts.push(("confirm", "seeds", confirm.seeds().to_string()));
+            if folds > 0 {
+                texts.push(("confirm", "folds", folds.to_string()));
+            }
             texts.push(("confirm", "finalists", finalists.to_string()));
         }
         let Budget { max_trials, max_trial_iterations, max_hours: _, target_val_accuracy } = self.budget;
