@@ -37,16 +37,13 @@ fn seven_hundred_trials_have_the_same_bytes_with_1_190_and_600_workers_on_one_co
     let place = Place::new();
     let spec = place.file("wide.toml", &spec(700, 20));
     place.sweep(&spec, "one", &["--workers", "1"]).json(0);
-    for round in 0..2 {
-        for workers in ["190", "600"] {
-            let out = format!("{workers}-{round}");
-            let command = place.sweep_command(&spec, &out, &["--workers", workers]);
-            let output = on_one_core(&command).output().expect("there is `taskset`");
-            let report = Run::finish(output).json(0);
-            assert_eq!((&report["complete"], &report["trained_now"]), (&700.into(), &700.into()));
-            assert!(place.fruits(&out) == place.fruits("one"), "{workers} workers, round {round}");
-            assert!(!place.path(&out).join("best").exists(), "the models of the processes are merged");
-        }
+    for workers in ["190", "600"] {
+        let command = place.sweep_command(&spec, workers, &["--workers", workers]);
+        let output = on_one_core(&command).output().expect("there is `taskset`");
+        let report = Run::finish(output).json(0);
+        assert_eq!((&report["complete"], &report["trained_now"]), (&700.into(), &700.into()));
+        assert!(place.fruits(workers) == place.fruits("one"), "{workers} workers");
+        assert!(!place.path(workers).join("best").exists(), "the models of the processes are merged");
     }
 }
 

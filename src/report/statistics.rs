@@ -243,10 +243,10 @@ impl Best {
         })
     }
 
-    /// In words.
-    pub fn text(&self) -> String {
-        let percent = |share: f64| format!("{:.1}", share * 100.0);
-        let Self { estimate, images, folds, of, corrected_val_accuracy, not_told_apart, .. } = self;
+    /// Its accuracy with so many decimals, and how it was measured.
+    pub fn measured(&self, decimals: usize) -> String {
+        let percent = |share: f64| format!("{:.decimals$}", share * 100.0);
+        let Self { estimate, images, folds, .. } = self;
         let Estimate { seeds, val_mean, val_sd, val_low, val_high } = estimate;
         let spread = val_sd.map_or(String::new(), |sd| format!(" ± {}", percent(sd)));
         let interval = match (val_low, val_high) {
@@ -260,7 +260,14 @@ impl Best {
             (folds, trials) if folds == trials => format!("{folds} folds"),
             (folds, trials) => format!("{trials} trials on {folds} folds"),
         };
-        let mut text = format!("{}{spread} % ({interval}{images}{repeats})", percent(*val_mean));
+        format!("{}{spread} % ({interval}{images}{repeats})", percent(*val_mean))
+    }
+
+    /// In words.
+    pub fn text(&self) -> String {
+        let percent = |share: f64| format!("{:.1}", share * 100.0);
+        let Self { of, corrected_val_accuracy, not_told_apart, .. } = self;
+        let mut text = self.measured(1);
         if *of > 1 {
             text += &format!(", the best of {of}, so optimistic");
             text.extend(corrected_val_accuracy.map(|corrected| format!(": corrected {} %", percent(corrected))));

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::groups::{Groups, Member};
+use super::groups::{Group, Groups, Member};
 use super::importance::{self, Importance, Table};
 use super::publish::Summary;
+use super::statistics::Best;
 use crate::data::DataConfig;
 use crate::data::sets::DatasetName;
 use crate::model::hyperparameters::Repeat;
@@ -133,6 +134,13 @@ impl<'a> View<'a> {
     /// Whether trials have no record yet.
     pub fn is_incomplete(&self) -> bool {
         self.summary.missing > 0
+    }
+
+    /// The configuration that confirmation chose, and what it is worth.
+    pub fn confirmed(&self) -> Option<(&Group<'a>, &Best)> {
+        let (best, trial) = (self.summary.confirmed.as_ref()?, self.summary.best_trial.as_ref()?);
+        let has_trial = |group: &&Group<'_>| group.members.iter().any(|member| member.trial.id == *trial);
+        self.groups.groups.iter().find(has_trial).map(|group| (group, best))
     }
 
     /// The axes by what they explain, the most important first; in their own order where that is not known.

@@ -43,7 +43,8 @@ fn quoted(word: &str) -> String {
 
 /// The section.
 pub fn section(view: &View<'_>) -> String {
-    let Some(best) = view.groups.best() else { return String::new() };
+    let confirmed = view.confirmed().map(|(group, _)| group);
+    let Some(best) = confirmed.or_else(|| view.groups.best()) else { return String::new() };
     let member = best.best();
     let varied: Vec<Vec<String>> = view
         .groups

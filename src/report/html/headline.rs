@@ -3,6 +3,16 @@
 use super::super::view::{View, percent};
 use super::text::{count, escaped, thousands};
 
+/// What confirmation found, as plain text.
+fn confirmed(view: &View<'_>) -> Option<String> {
+    let (group, best) = view.confirmed()?;
+    let of = match best.of {
+        1 => String::new(),
+        of => format!(", the best of {of} configurations that were trained once more"),
+    };
+    Some(format!("Confirmed validation accuracy: {}, with {}{of}.", best.measured(2), view.configuration(&group.at)))
+}
+
 /// The best result in a sentence, as plain text; none before a trial is complete.
 pub fn best(view: &View<'_>) -> Option<String> {
     let best = view.groups.best()?;
@@ -39,12 +49,13 @@ pub fn best(view: &View<'_>) -> Option<String> {
         0 => String::new(),
         _ => {
             let best = view.summary.best_configuration.as_ref();
+            let of = best.map_or(others + 1, |best| best.of);
             let corrected = best.and_then(|best| best.corrected_val_accuracy).map_or(String::new(), |corrected| {
                 format!("; corrected for the choice it is {}", percent(corrected, 2))
             });
             format!(
                 " It is the best of {} on the same validation images, so the figure is optimistic{corrected}. Measure it once on the test split.",
-                thousands(others + 1)
+                thousands(of)
             )
         }
     };
@@ -85,12 +96,17 @@ pub fn state(view: &View<'_>) -> String {
 /// The section.
 pub fn section(view: &View<'_>) -> String {
     let best = best(view).unwrap_or_else(|| "No trial is complete yet.".to_owned());
-    let (head, rest) = best.split_once(". ").map_or((best.as_str(), ""), |(head, rest)| (head, rest));
-    let head = head.trim_end_matches('.');
-    let numbers = view.groups.best().map_or(String::new(), |group| {
-        let mean = group.mean.unwrap_or(0.0);
-        let spread =
-            group.deviation.map_or(String::new(), |sd| format!("<span class=\"sd\"> ± {:.2}</span>", 100.0 * sd));
+    let (head, rest) = match confirmed(view) {
+        Some(confirmed) => (confirmed, best),
+        None => match best.split_once(". ") {
+            Some((head, rest)) => (format!("{head}."), rest.to_owned()),
+            None => (best, String::new()),
+        },
+    };
+    let of_search = view.groups.best().map(|group| (group.mean.unwrap_or(0.0), group.deviation));
+    let of_confirmed = view.confirmed().map(|(_, best)| (best.estimate.val_mean, best.estimate.val_sd));
+    let numbers = of_confirmed.or(of_search).map_or(String::new(), |(mean, deviation)| {
+        let spread = deviation.map_or(String::new(), |sd| format!("<span class=\"sd\"> ± {:.2}</span>", 100.0 * sd));
         format!("<p class=\"figure\">{:.2}{spread}<span class=\"unit\"> %</span></p>", 100.0 * mean)
     });
     let progress = match view.summary.missing {
@@ -101,10 +117,10 @@ pub fn section(view: &View<'_>) -> String {
         }
     };
     format!(
-        "<section id=\"summary\" class=\"lead\"><h2>Summary</h2>{numbers}<div><p class=\"state\">{}</p>{progress}<p>{}.</p>\
+        "<section id=\"summary\" class=\"lead\"><h2>Summary</h2>{numbers}<div><p class=\"state\">{}</p>{progress}<p>{}</p>\
          <p class=\"caption\">{}</p></div></section>\n",
         escaped(&state(view)),
-        escaped(head),
-        escaped(rest)
+        escaped(&head),
+        escaped(&rest)
     )
 }

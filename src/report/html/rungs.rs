@@ -43,9 +43,9 @@ pub fn section(view: &View<'_>) -> String {
         "agreement with the end",
     ];
     let caption = "At a cut the best configurations go on, and the others end there. Lines: mean accuracy at each cut, grey where it was dropped; the \
-                   best in orange. Dots: of what went on to the end, the rank at a cut and at the end; on the diagonal the cut knew it. Agreement is \
-                   Spearman's rank correlation of these: they were chosen at the cut, so it is lower than among all. Accuracies of trials: a configuration is \
-                   judged by the mean of its repeats.";
+                   best in orange. Dots: of what went on to the end, the rank at a cut and at the end; on the diagonal both agree. Agreement is \
+                   Spearman's rank correlation of these: they were chosen at the cut, so it is lower than among all. The table's accuracies are of \
+                   single trials; a configuration is judged by the mean of its repeats.";
     let content = format!("{}<div class=\"plots\">{figures}</div>", table(&head, &rows, 0));
     whole("rungs", "Cuts", caption, &content)
 }
