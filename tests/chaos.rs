@@ -18,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 const SPEC: &str = "
 [fixed]
+precision = \"PRECISION\"
 batch_size = 20
 learning_rate_decay = 0.99
 [grid]
@@ -26,6 +27,12 @@ hidden = [10, 24]
 learning_rate = [3e-4, 1e6]
 seed = [0, 1]
 ";
+
+/// A sweep in f32, or in the precision that is asked for.
+fn spec(place: &Place) -> String {
+    let precision = std::env::var("MLPGRID_CHAOS_PRECISION").unwrap_or_else(|_| "f32".to_owned());
+    place.file("s.toml", &SPEC.replace("PRECISION", &precision))
+}
 
 /// How often a sweep is killed before it is left alone.
 const KILLS: usize = 25;
@@ -77,7 +84,7 @@ fn storm(place: &Place, spec: &str, out: &str, stream: &mut ChaCha8Rng) -> Storm
 #[test]
 fn a_sweep_that_is_killed_at_25_random_moments_ends_as_if_nothing_had_happened() {
     let place = Place::new();
-    let spec = place.file("s.toml", SPEC);
+    let spec = spec(&place);
     place.sweep(&spec, "calm", &[]).json(0);
     let fruits = place.fruits("calm");
     let until = Instant::now() + chaos_minutes().map_or(Duration::ZERO, |minutes| minutes / 2);
@@ -104,7 +111,7 @@ fn a_sweep_that_is_killed_at_25_random_moments_ends_as_if_nothing_had_happened()
 #[test]
 fn a_full_disk_is_an_error_and_the_sweep_goes_on_when_there_is_room() {
     let place = Place::new();
-    let spec = place.file("s.toml", SPEC);
+    let spec = spec(&place);
     place.sweep(&spec, "calm", &[]).json(0);
     // Files of at most 200 KB: results fit, a model or a checkpoint of 24 hidden units does not.
     let sweep = place.sweep_command(&spec, "out", &[]);
@@ -120,7 +127,7 @@ fn a_full_disk_is_an_error_and_the_sweep_goes_on_when_there_is_room() {
 #[test]
 fn data_that_shrink_and_vanish_do_not_disturb_a_sweep_that_has_begun() {
     let place = Place::new();
-    let spec = place.file("s.toml", SPEC);
+    let spec = spec(&place);
     place.sweep(&spec, "calm", &[]).json(0);
     let child = place.begin_sweep(&spec, "out", &["--checkpoint-every", "0.02"]);
     wait_until("a checkpoint", || !place.checkpoints("out").is_empty());
