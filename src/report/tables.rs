@@ -36,7 +36,7 @@ pub fn summary(view: &View<'_>) -> Json {
             "high": group.interval.map(|interval| interval.1),
             "diverged": group.diverged,
             "trial": group.best().trial.id,
-            "indistinguishable": view.groups.ties(view.images),
+            "indistinguishable": view.ties().0,
         })
     });
     let importance = match &view.explained {

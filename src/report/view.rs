@@ -136,6 +136,19 @@ impl<'a> View<'a> {
         self.summary.missing > 0
     }
 
+    /// How many other configurations cannot be distinguished from the best with 95 % confidence, and how they were compared: as the
+    /// terminal has it, where all records have which images were right.
+    pub fn ties(&self) -> (usize, String) {
+        let noun = self.groups.noun();
+        let by_images = self.summary.best_configuration.as_ref().and_then(|best| best.not_told_apart);
+        match (by_images, self.groups.has_repeats()) {
+            (Some(ties), true) => (ties, format!("compared image by image, each a mean over {noun}s")),
+            (Some(ties), false) => (ties, "compared image by image".to_owned()),
+            (None, true) => (self.groups.ties(self.images), format!("compared {noun} by {noun}")),
+            (None, false) => (self.groups.ties(self.images), "image by image, where that is recorded".to_owned()),
+        }
+    }
+
     /// The configuration that confirmation chose, and what it is worth.
     pub fn confirmed(&self) -> Option<(&Group<'a>, &Best)> {
         let (best, trial) = (self.summary.confirmed.as_ref()?, self.summary.best_trial.as_ref()?);

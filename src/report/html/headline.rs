@@ -32,11 +32,7 @@ pub fn best(view: &View<'_>) -> Option<String> {
         }
     };
     let others = view.groups.groups.iter().filter(|group| group.mean.is_some()).count().saturating_sub(1);
-    let ties = view.groups.ties(view.images);
-    let compared = match view.groups.has_repeats() {
-        true => format!("compared {noun} by {noun}", noun = view.groups.noun()),
-        false => "image by image, where that is recorded".to_owned(),
-    };
+    let (ties, compared) = view.ties();
     let ties = match others {
         0 => String::new(),
         _ => format!(
