@@ -106,6 +106,8 @@ fn folds_are_trials_of_one_configuration_and_confirm_finalists_on_all_rows() {
     }
     let board = |out: &str| fs::read_to_string(place.path(out).join("leaderboard.csv")).unwrap();
     assert_eq!(board("one"), board("shards"));
+    let next = Run::of(["refine", &text(&place.path("one"))]);
+    assert!(next.stdout.contains("\nfolds = 5\n") && !next.stdout.contains("\nfold ="), "{next:?}");
     let page = Run::of(["report", &text(&place.path("one"))]);
     assert_eq!(page.code, Some(0), "{page:?}");
     assert!(fs::read_to_string(place.path("one/report.html")).unwrap().contains("standard deviation of 5 folds"));

@@ -34,7 +34,7 @@ pub fn next(space: &Resolved, trials: &[Trial], ranked: &[Configuration<'_>], sa
     let (mut fixed, mut random) = (String::new(), String::new());
     let base = (*complete[0].first.hyperparameters).clone();
     let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.hyperparameters.seed).collect();
-    for (position, entry) in base.entries().iter().enumerate().filter(|(_, entry)| !OF_REPEATS.contains(&entry.name)) {
+    for (position, entry) in base.entries().iter().enumerate().filter(|(_, entry)| entry.name != "seed") {
         let of = |trial: &Trial| trial.hyperparameters.entries()[position].value;
         let mut tried: Vec<Value> = vec![];
         trials.iter().map(of).for_each(|value| {
@@ -47,6 +47,9 @@ pub fn next(space: &Resolved, trials: &[Trial], ranked: &[Configuration<'_>], sa
                 let _ = writeln!(fixed, "{} = {only}", entry.name);
             }
             continue;
+        }
+        if OF_REPEATS.contains(&entry.name) {
+            continue; // all folds, where there were several
         }
         let mut won: Vec<Value> = vec![];
         winners.iter().map(|one| of(one.first)).for_each(|value| {
