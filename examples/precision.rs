@@ -1,11 +1,13 @@
 //! Gathers what `scripts/precision-study` trained: paired differences of integers from f32, as a table in the page and a picture.
 //!
-//! Arguments: the directory of the sweeps, and the directory with `precision.md`.
+//! Arguments: the directory of the sweeps, and the directory with `precision.md`. Without the first, the picture is drawn again of the table
+//! that the page has.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use mlpgrid::files;
 use mlpgrid::model::Hyperparameters;
@@ -28,7 +30,13 @@ const MARKS: [&str; 2] = ["<!-- table by scripts/precision-study -->\n", "<!-- e
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [sweeps, docs] = &arguments[..] else { return Err("arguments: SWEEPS DOCS".into()) };
+    let (sweeps, docs) = match &arguments[..] {
+        [docs] => (None, docs),
+        [sweeps, docs] => (Some(sweeps), docs),
+        _ => return Err("arguments: [SWEEPS] DOCS".into()),
+    };
+    let page = docs.join("precision.md");
+    let Some(sweeps) = sweeps else { return picture(&fs::read_to_string(page)?, &docs.join("precision.png")) };
     let mut configurations: BTreeMap<String, Configuration> = BTreeMap::new();
     // Of a study that is under way, what is there.
     for sweep in SWEEPS.into_iter().filter(|sweep| sweeps.join(sweep).exists()) {
@@ -46,18 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                      |---|---:|---:|---:|---:|---:|---:|---:|\n"
             .to_owned();
     let mut means = BTreeMap::<Precision, Vec<f64>>::new();
-    let mut points = BTreeMap::<Precision, Vec<(f64, f64, f64)>>::new();
     let mut pairs = 0;
     for configuration in configurations.values() {
-        let f32 = configuration.of(Precision::F32);
-        write!(table, "| {} | {:.2} |", configuration.name, 100.0 * mean(&f32))?;
+        write!(table, "| {} | {:.2} |", configuration.name, 100.0 * mean(&configuration.of(Precision::F32)))?;
         for precision in INTEGERS {
             let differences = configuration.differences(precision)?;
             pairs += differences.len();
             let (difference, half) = interval(&differences);
             write!(table, " {difference:+.2} ± {half:.2} |")?;
             means.entry(precision).or_default().push(difference);
-            points.entry(precision).or_default().push((100.0 * mean(&f32), difference, half));
         }
         writeln!(table)?;
     }
@@ -67,42 +72,53 @@ fn main() -> Result<(), Box<dyn Error>> {
         write!(table, " **{difference:+.3} ± {half:.3}** |")?;
     }
     writeln!(table, "\n\n{} pairs of each precision.", pairs / INTEGERS.len())?;
-    files::replace_between(&docs.join("precision.md"), MARKS, &table)?;
+    files::replace_between(&page, MARKS, &table)?;
+    picture(&table, &docs.join("precision.png"))
+}
 
-    let accuracies: Vec<f64> = points.values().flatten().map(|point| point.0).collect();
-    let largest = points.values().flatten().map(|point| point.1.abs() + point.2).fold(0.5, f64::max) * 1.05;
-    let [low, high] =
-        [accuracies.iter().copied().fold(f64::INFINITY, f64::min), accuracies.iter().copied().fold(0.0, f64::max)];
+/// Draws a table as it stands in the page: the difference of each configuration, with its interval, over its accuracy in f32.
+fn picture(table: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+    let mut points: [Vec<(f64, f64)>; 2] = [vec![], vec![]];
+    let mut halves: [Vec<f64>; 2] = [vec![], vec![]];
+    // Configurations, and not their mean, have a number of hidden units.
+    let rows = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    for row in rows.filter(|row| row.len() == 10 && row[2].parse::<usize>().is_ok()) {
+        for at in 0..INTEGERS.len() {
+            let (difference, half) =
+                row[7 + at].split_once(" ± ").ok_or("expected a difference ± half of its interval")?;
+            points[at].push((row[6].parse()?, difference.parse()?));
+            halves[at].push(half.parse()?);
+        }
+    }
+    let bounds = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+    };
+    let (low, high) = bounds(&mut points.iter().flatten().map(|point| point.0));
+    let ends = points.iter().flatten().zip(halves.iter().flatten()).map(|(point, half)| point.1.abs() + half);
+    let largest = ends.fold(0.5, f64::max) * 1.05;
     let chart = |(at, precision): (usize, Precision)| {
-        let mut of_precision = points[&precision].clone();
-        of_precision.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let series = |name: &str, points: Vec<(f64, f64)>, spread: Vec<f64>, look, colour| Series {
+        let series = |name: &str, points: &[(f64, f64)], spread: &[f64], look, colour| Series {
             name: name.to_owned(),
-            points,
-            spread,
+            points: points.to_vec(),
+            spread: spread.to_vec(),
             look,
             colour,
         };
+        let none = [(low - 1.0, 0.0), (high + 1.0, 0.0)];
         Chart {
             title: format!("{} − f32", precision.key()),
             x: Axis::between("validation accuracy in f32, %", low - 1.0, high + 1.0),
             y: Axis::between("difference, percentage points", -largest, largest),
             series: vec![
-                series("no difference", vec![(low - 1.0, 0.0), (high + 1.0, 0.0)], vec![], Look::Line, 2),
-                series(
-                    "mean of 5 seeds, 95 %",
-                    of_precision.iter().map(|point| (point.0, point.1)).collect(),
-                    of_precision.iter().map(|point| point.2).collect(),
-                    Look::Dots,
-                    at,
-                ),
+                series("no difference", &none, &[], Look::Line, 2),
+                series("a configuration: mean of 5 seeds, 95 %", &points[at], &halves[at], Look::Points, at),
             ],
             legend: Legend::LowerRight,
         }
     };
     let charts: Vec<Chart> = INTEGERS.into_iter().enumerate().map(chart).collect();
     let headline = "Integers against f32: the same first weights and minibatches, 10,000 validation images";
-    draw(headline, &charts, 2, (1400, 560)).write(&docs.join("precision.png"))?;
+    draw(headline, &charts, 2, (1400, 560)).write(path)?;
     Ok(())
 }
 

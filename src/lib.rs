@@ -18,7 +18,7 @@
 //! assert_eq!(trials.len(), 6);
 //!
 //! let hyperparameters: Vec<_> = trials.iter().map(|trial| &*trial.hyperparameters).collect();
-//! let limits = Limits { workers: 2, inputs: data.inputs(), weight_bytes: 10_000_000 };
+//! let limits = Limits { workers: 2, ground: data.ground(), weight_bytes: 10_000_000 };
 //! let cohorts = plan(&hyperparameters, limits, &|_| true);
 //! assert_eq!(cohorts.len(), 2); // one a seed
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -371,3 +371,21 @@ fn a_dry_run_explains_every_cut_with_its_counts_and_they_are_what_happens() {
     let [low, high] = [0, 1].map(|at| plan["predicted_seconds_range"][at].as_f64().unwrap());
     assert!(low <= high && plan["state_bytes"].as_u64().unwrap() > 0, "{plan}");
 }
+
+#[test]
+fn a_dry_run_warns_where_a_cut_judges_networks_early_on_a_schedule_of_their_length() {
+    let place = Place::with_rows(60);
+    let cuts = spec(&place, "cuts.toml", CUTS);
+    let early = |more: &[&str]| {
+        let run = place.sweep(&cuts, "out", &[&["--dry-run"], more].concat());
+        let early = run.json(0)["judged_early"].as_u64().expect("a number");
+        assert_eq!(run.stderr.contains("before a third of the schedule"), early > 0, "{run:?}");
+        early
+    };
+    let cosine = ["--set", "schedule=cosine"];
+    assert_eq!(early(&cosine), 24);
+    assert_eq!(early(&["--set", "schedule=['decay', 'linear']"]), 24);
+    assert_eq!(early(&[]), 0);
+    assert_eq!(early(&[&cosine[..], &["--set", "average=0.9"]].concat()), 0);
+    assert_eq!(early(&[&cosine[..], &["--set", "halving.cuts=[[0.5, 0.2]]"]].concat()), 0);
+}

@@ -93,6 +93,11 @@ fn folds_are_trials_of_one_configuration_and_confirm_finalists_on_all_rows() {
     let place = Place::with_rows(60);
     let folds = "[data]\nval = 30\n[fixed]\nbatch_size = 30\niterations = 60\nfolds = 5\n[grid]\nhidden = [3, 5]\nlearning_rate = [1e-3, 1e-2]\n";
     let spec = place.file("folds.toml", folds);
+    // Folds are made from a copy of 300 rows of bytes, twice, with two bytes for a label.
+    let bytes =
+        |more: &[&str]| place.sweep(&spec, "none", &[&["--dry-run"], more].concat()).json(0)["data_bytes"].clone();
+    let alone = ["--set", "folds=0"];
+    assert_eq!(bytes(&[]).as_u64().unwrap(), bytes(&alone).as_u64().unwrap() + 2 * 300 * (3072 + 2));
     let report = place.sweep(&spec, "one", &["--workers", "1"]).json(0);
     assert_eq!((&report["trials"], &report["complete"]), (&20.into(), &20.into()));
     // All 300 rows are validated on, each once.

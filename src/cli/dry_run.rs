@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::setup::this_program;
-use super::terminal::{log, print_json};
+use super::terminal::{log, print_json, warn};
 use crate::bench::gemm;
 use crate::bench::measure::Measurer;
 use crate::data::Dataset;
@@ -41,6 +41,8 @@ struct DryRun {
     predicted_seconds_range: Option<[f64; 2]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cuts: Vec<Cut>,
+    /// Trials whose learning rate falls over their whole length, and of which the first cut asks before a third of that.
+    judged_early: usize,
     /// Of stopped trials, on disk, at the first cut.
     state_bytes: usize,
     /// Whether finalists are trained once more behind that.
@@ -98,12 +100,13 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
         workers,
         trials_may_share_cohorts: job.alone == 0,
         floating_point_operations: job.work() + 0.0, // a sum of nothing is -0
-        data_bytes: data.bytes(),
+        data_bytes: data.bytes() + job.fold_bytes,
         bytes_per_worker: job.cohorts.iter().map(|cohort| cohort.bytes(data.inputs())).max().unwrap_or(0),
         gemm_gflops,
         predicted_seconds: plan::makespan(job.cohorts.iter().map(|cohort| cohort.cost), workers) / rate_of_worker,
         predicted_seconds_range: range,
         cuts,
+        judged_early: ladder.map_or(0, |ladder| ladder.judged_early(trials)),
         state_bytes: ladder.map_or(0, |ladder| ladder.state_bytes(trials, data.inputs())),
         confirms: search.confirms(),
     };
@@ -122,6 +125,13 @@ pub fn run(data: &Dataset, search: &Search, trials: &[Trial], job: &Job<'_>) -> 
         log(&format!(
             "dry run: cut {} at {at:.1} % of the iterations, where an epoch begins, after {after}: {configurations} configurations, {kept} go on",
             number + 1
+        ));
+    }
+    if report.judged_early > 0 {
+        warn(&format!(
+            "the first cut lies before a third of the schedule of {} trials (cosine or linear): it ranks networks whose learning rate is still \
+             large, and which win at the end may be dropped; cut later, or take learning_rate_decay or an average of the weights (average)",
+            report.judged_early
         ));
     }
     if let Some(range) = report.predicted_seconds_range {

@@ -239,6 +239,13 @@ impl Dataset {
         Cow::Owned(Self { training: twice, train, val, splits, fingerprint, made: (*made).clone(), ..self.clone() })
     }
 
+    /// Bytes of the copy that `fold` makes.
+    pub fn fold_bytes(&self) -> usize {
+        let bytes = self.training.values.bytes() + size_of_val(&self.training.labels[..]);
+        let rows = self.train.len() + self.val.len();
+        2 * bytes / self.training.labels.len().max(1) * rows
+    }
+
     /// Bytes of images and labels in memory.
     pub fn bytes(&self) -> usize {
         [&*self.training, &*self.test]

@@ -144,6 +144,11 @@ impl Ground {
         let all = self.rows + self.validation_rows;
         fold.map_or(self.rows, |fold| all - fold.rows(all).len())
     }
+
+    /// Rows that are validated on: those of a fold; without one, the validation rows.
+    pub fn validation_rows_of(self, fold: Option<Fold>) -> usize {
+        self.rows + self.validation_rows - self.train_rows(fold)
+    }
 }
 
 /// So many images of bytes.

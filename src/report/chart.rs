@@ -130,6 +130,8 @@ pub enum Look {
     Line,
     /// A line with a dot at every point.
     Dots,
+    /// Dots alone: points without an order.
+    Points,
 }
 
 /// Points in the order of their x.
@@ -232,18 +234,19 @@ fn paint_chart<'a>(chart: &Chart, area: &Area<'a>) -> Painted<'a> {
     for series in &chart.series {
         let style = style(series);
         // Piece by piece with round joints: the library's own joints run out into long spikes where a line turns sharply.
-        let line = series.points.windows(2).map(|ends| PathElement::new(ends.to_vec(), style));
+        let connected = if series.look == Look::Points { &[][..] } else { &series.points[..] };
+        let line = connected.windows(2).map(|ends| PathElement::new(ends.to_vec(), style));
         context.draw_series(line)?.label(&series.name).legend(move |(x, y)| {
             let end = 26 * LARGER;
             PathElement::new(vec![(x, y), (x + end, y)], style)
         });
         let joint = |&point| Circle::new(point, style.stroke_width / 2, style.filled());
-        context.draw_series(series.points.iter().map(joint))?;
+        context.draw_series(connected.iter().map(joint))?;
         for (&(x, y), spread) in series.points.iter().zip(&series.spread) {
             let bar = PathElement::new(vec![(x, y - spread), (x, y + spread)], style);
             context.draw_series([bar])?;
         }
-        if series.look == Look::Dots {
+        if matches!(series.look, Look::Dots | Look::Points) {
             let dot = |&point| Circle::new(point, 4 * LARGER, style.filled());
             context.draw_series(series.points.iter().map(dot))?;
         }
@@ -274,6 +277,6 @@ fn style(series: &Series) -> ShapeStyle {
             let [red, green, blue] = [red, green, blue].map(|value| u8::MAX - (u8::MAX - value) / 3);
             RGBColor(red, green, blue).stroke_width(LARGER as u32)
         }
-        Look::Line | Look::Dots => RGBColor(red, green, blue).stroke_width(2 * LARGER as u32),
+        Look::Line | Look::Dots | Look::Points => RGBColor(red, green, blue).stroke_width(2 * LARGER as u32),
     }
 }

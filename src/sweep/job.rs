@@ -43,6 +43,8 @@ pub struct Job<'a> {
     pub cohorts: Vec<CohortJob<'a>>,
     /// What the cohorts were planned for.
     pub limits: Limits,
+    /// Bytes of the copy of the rows that cross-validation is made from; 0 without it.
+    pub fold_bytes: usize,
     /// How many of those missing train alone, because their neighbours would show in their bits.
     pub alone: usize,
     /// The trials among which the best is: those that are trained to their end.
@@ -100,7 +102,7 @@ impl<'a> Job<'a> {
         let may_share =
             |h: &Hyperparameters| engine(h.precision).may_share(h.batch_size, h.recipe().outputs(data.inputs()));
         let alone = legs.iter().filter(|leg| !may_share(&leg.trial.hyperparameters)).count();
-        let limits = Limits { workers, inputs: data.inputs(), weight_bytes: plan::weight_bytes_of_this_machine() };
+        let limits = Limits { workers, ground: data.ground(), weight_bytes: plan::weight_bytes_of_this_machine() };
 
         let wanted: Vec<(&'a Trial, usize)> = legs.iter().map(|leg| (leg.trial, leg.until)).collect();
         let states = checkpoints.resumable(&site.made(), &wanted);
@@ -124,19 +126,21 @@ impl<'a> Job<'a> {
             plan::plan_stretches(&stretches, limits, &may_share).into_iter().map(cohort).collect();
         let best = results.best(rivals.iter().copied()).map(|(_, record)| record.outcome.clone());
         let missing = legs.iter().map(|leg| leg.trial).collect();
-        Self { trials, missing, legs, cohorts, limits, alone, rivals, best }
+        let on_folds = legs.iter().any(|leg| leg.trial.hyperparameters.fold().is_some());
+        let fold_bytes = if on_folds { data.fold_bytes() } else { 0 };
+        Self { trials, missing, legs, cohorts, limits, fold_bytes, alone, rivals, best }
     }
 
     /// Floating-point operations that are left.
     pub fn work(&self) -> f64 {
-        self.cohorts.iter().map(|cohort| cohort.work(self.limits.inputs)).fold(0.0, |sum, work| sum + work)
+        self.cohorts.iter().map(|cohort| cohort.work(self.limits.ground.inputs)).fold(0.0, |sum, work| sum + work)
     }
 
-    /// Bytes that all workers need together, if they train the largest cohorts at the same time.
+    /// Bytes that all workers need together, beside the data, if they train the largest cohorts at the same time.
     pub fn bytes(&self) -> usize {
-        let mut bytes: Vec<usize> = self.cohorts.iter().map(|cohort| cohort.bytes(self.limits.inputs)).collect();
+        let mut bytes: Vec<usize> = self.cohorts.iter().map(|cohort| cohort.bytes(self.limits.ground.inputs)).collect();
         bytes.sort_unstable_by(|a, b| b.cmp(a));
-        bytes.into_iter().take(self.limits.workers).sum()
+        self.fold_bytes + bytes.into_iter().take(self.limits.workers).sum::<usize>()
     }
 
     /// Trials that resume from checkpoints.

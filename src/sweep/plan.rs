@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::images::Ground;
 use crate::machine;
 use crate::model::Hyperparameters;
 use crate::model::hyperparameters::CohortKey;
@@ -31,8 +32,8 @@ const WEIGHT_BYTES_OF_FEW_ROWS: usize = 5_000_000;
 pub struct Limits {
     /// Rayon workers.
     pub workers: usize,
-    /// D.
-    pub inputs: usize,
+    /// The rows that are trained on and validated with.
+    pub ground: Ground,
     /// Bytes of a cohort's first-layer weights.
     pub weight_bytes: usize,
 }
@@ -97,7 +98,7 @@ pub fn plan_stretches(
             (group, may_share)
         })
         .collect();
-    let total: f64 = trials.iter().map(|trial| trial.cost(limits.inputs)).sum();
+    let total: f64 = trials.iter().map(|trial| trial.cost(limits.ground.inputs)).sum();
     let candidates = SHARES.iter().map(|share| total / limits.workers as f64 * share);
     let plans = candidates.map(|target| {
         let cut = |(group, may_share): &(Vec<usize>, bool)| cut(trials, group, *may_share, target, limits);
@@ -160,10 +161,10 @@ pub fn groups(trials: &[Stretch<'_>]) -> Vec<Vec<usize>> {
 
 /// Cuts a group into cohorts of about `target` cost each, none wider than the limits allow.
 fn cut(trials: &[Stretch<'_>], group: &[usize], may_share: bool, target: f64, limits: Limits) -> Vec<CohortPlan> {
-    let cost_of = |position: usize| trials[position].cost(limits.inputs);
+    let cost_of = |position: usize| trials[position].cost(limits.ground.inputs);
     let total: f64 = group.iter().map(|&position| cost_of(position)).sum();
     let pieces = (total / target).ceil().max(1.0);
-    let most_units = most_units(trials[group[0]].hyperparameters, limits.inputs, limits.weight_bytes);
+    let most_units = most_units(trials[group[0]].hyperparameters, limits.ground.inputs, limits.weight_bytes);
     let mut cohorts: Vec<Vec<usize>> = Vec::new();
     let (mut units, mut done) = (0, 0.0);
     for &position in group {
@@ -180,16 +181,22 @@ fn cut(trials: &[Stretch<'_>], group: &[usize], may_share: bool, target: f64, li
     }
     cohorts
         .into_iter()
-        .map(|members| CohortPlan { cost: cost_of_cohort(trials, &members, limits.inputs), trials: members })
+        .map(|members| CohortPlan { cost: cost_of_cohort(trials, &members, limits.ground), trials: members })
         .collect()
 }
 
-fn cost_of_cohort(trials: &[Stretch<'_>], members: &[usize], inputs: usize) -> f64 {
-    let units: f64 = members.iter().map(|&position| trials[position].cost(inputs)).sum();
+fn cost_of_cohort(trials: &[Stretch<'_>], members: &[usize], ground: Ground) -> f64 {
+    let Some(&first) = members.first() else { return 0.0 };
+    let shared = trials[first].hyperparameters;
+    let fit = fit(shared, ground.inputs);
+    let units: f64 = members.iter().map(|&position| trials[position].cost(ground.inputs)).sum();
     let longest = members.iter().map(|&position| trials[position].iterations()).max().unwrap_or(0);
-    let cost_of_unit =
-        members.first().map_or(0.0, |&position| fit(trials[position].hyperparameters, inputs).cost_of_unit);
-    units + longest as f64 * COHORT_OVERHEAD_UNITS * cost_of_unit
+    // Every epoch begins with the validation rows.
+    let per_epoch = shared.iterations_per_epoch(ground.train_rows(shared.fold())) as f64;
+    let epochs = |&position: &usize| trials[position].iterations() as f64 / per_epoch;
+    let unit_epochs = |position: &usize| trials[*position].hyperparameters.hidden as f64 * epochs(position);
+    let evaluated = members.iter().map(unit_epochs).sum::<f64>() * ground.validation_rows_of(shared.fold()) as f64;
+    units + longest as f64 * COHORT_OVERHEAD_UNITS * fit.cost_of_unit + evaluated * fit.cost_of_evaluation
 }
 
 #[cfg(test)]
@@ -199,7 +206,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn limits(workers: usize) -> Limits {
-        Limits { workers, inputs: 3072, weight_bytes: 10_000_000 }
+        let ground = Ground { validation_rows: 1000, inputs: 3072, ..Ground::from(49_000) };
+        Limits { workers, ground, weight_bytes: 10_000_000 }
     }
 
     fn widths(count: usize, workers: usize) -> Vec<usize> {
@@ -260,6 +268,18 @@ mod tests {
         assert_eq!(cost(&wide, 3072), 2.0 * cost(&narrow, 3072));
         let costs = |trial: &Hyperparameters| plan(&[trial], limits(1), &|_| true)[0].cost;
         assert_eq!(costs(&wide), 2.0 * costs(&narrow));
+    }
+
+    #[test]
+    fn validation_rows_of_every_epoch_cost_half_of_what_training_rows_cost() {
+        let cost = |validation_rows| {
+            let limits = limits(1);
+            let ground = Ground { validation_rows, ..limits.ground };
+            plan(&[&Hyperparameters::default()], Limits { ground, ..limits }, &|_| true)[0].cost
+        };
+        let (none, many) = (cost(0), cost(49_000));
+        let of_units = many - none;
+        assert!((of_units / (none * 50.0 / (50.0 + COHORT_OVERHEAD_UNITS)) - 0.5).abs() < 1e-9, "{none} {many}");
     }
 
     #[test]

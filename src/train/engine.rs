@@ -23,6 +23,8 @@ use crate::tensors::Parts;
 pub struct Fit {
     /// What an iteration of one hidden unit costs, in floating-point operations of f32 or what takes as long.
     pub cost_of_unit: f64,
+    /// What a validation row costs each of them, in the same.
+    pub cost_of_evaluation: f64,
     /// Bytes of first-layer weights of one hidden unit.
     pub weight_bytes_of_unit: usize,
     /// Bytes that a worker needs for each hidden unit of its cohort, at most: weights and what the rule keeps beside them, their first
@@ -132,6 +134,7 @@ impl<W: Wide> Engine for Arithmetic<W> {
                 + update_cost(layout) * (bytes as f64 / 4.0)
                 + W::cost_of_rounding())
                 * outputs as f64,
+            cost_of_evaluation: 2.0 * outputs as f64 * W::cost_of_evaluation(),
             weight_bytes_of_unit: outputs * bytes,
             bytes_of_unit: (matrices * outputs + rows) * bytes + outputs * W::ROUNDED_BYTES,
             bytes_fixed: rows * (outputs + unprojected) * bytes,

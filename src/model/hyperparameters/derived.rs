@@ -1,6 +1,6 @@
 //! What follows from hyperparameters: which trials may share a cohort, and what the other modules are to do.
 
-use super::{CheckedHyperparameters, Hyperparameters};
+use super::Hyperparameters;
 use crate::data::augment::Augment;
 use crate::data::fold::Fold;
 use crate::data::prepare::{Preparation, Recipe};
@@ -150,16 +150,14 @@ impl Hyperparameters {
         [self.seed, self.folds as u64, self.fold as u64]
     }
 
+    /// Iterations of an epoch of `train_rows` rows: at least one.
+    pub fn iterations_per_epoch(&self, train_rows: usize) -> usize {
+        (train_rows / self.batch_size.max(1)).max(1)
+    }
+
     /// How the images of minibatches are changed.
     pub fn augment(&self) -> Augment {
         let Self { mirror, shift, crop, rotate, cutout, brightness, contrast, .. } = *self;
         Augment { mirror, shift, crop, rotate, cutout, brightness, contrast }
-    }
-}
-
-impl CheckedHyperparameters {
-    /// Iterations of an epoch of `train_rows` rows: at least one.
-    pub fn iterations_per_epoch(&self, train_rows: usize) -> usize {
-        (train_rows / self.batch_size).max(1)
     }
 }

@@ -52,6 +52,11 @@ pub trait Wide: Sized + Send {
         size_of::<Self::Real>() as f64 / 4.0
     }
 
+    /// The same of products that evaluate.
+    fn cost_of_evaluation() -> f64 {
+        Self::cost_of_operation()
+    }
+
     /// What all that is done to a weight once an iteration costs beside the products and the update rule, in operations of f32.
     fn cost_of_rounding() -> f64 {
         0.0

@@ -23,8 +23,9 @@ pub fn all(view: &View<'_>, style: Style) -> Vec<Figure> {
     }
     figures.extend(curves::accuracy(view, style));
     figures.extend(curves::loss(view, style));
-    figures.extend(rungs::lines(view, style));
-    figures.extend((0..view.cuts.len()).filter_map(|cut| rungs::agreement(view, cut, style)));
+    let courses = rungs::courses(view);
+    figures.extend(rungs::lines(view, &courses, style));
+    figures.extend((0..view.cuts.len()).filter_map(|cut| rungs::agreement(view, &courses, cut, style)));
     figures.extend(time::done(view, style));
     figures.extend(time::seconds(view, style));
     figures

@@ -45,8 +45,7 @@ pub fn courses(view: &View<'_>) -> Vec<Course> {
 }
 
 /// Accuracy at each cut and at the end, a line a configuration: what went on to the end in colour.
-pub fn lines(view: &View<'_>, style: Style) -> Option<Figure> {
-    let courses = courses(view);
+pub fn lines(view: &View<'_>, courses: &[Course], style: Style) -> Option<Figure> {
     let shares: Vec<f64> = view.cuts.iter().map(|decision| 100.0 * decision.at).chain([100.0]).collect();
     (shares.len() > 1).then_some(())?;
     let all = || courses.iter().flat_map(|course| course.at_cuts.iter().copied().chain(course.at_end));
@@ -83,8 +82,7 @@ pub fn lines(view: &View<'_>, style: Style) -> Option<Figure> {
 }
 
 /// Of the configurations that reached the end: their ranks at a cut, from 0, and at the end, 1 the best.
-pub fn ranks(view: &View<'_>, cut: usize) -> Vec<(f64, f64)> {
-    let courses = courses(view);
+pub fn ranks(courses: &[Course], cut: usize) -> Vec<(f64, f64)> {
     let both: Vec<(f64, f64)> =
         courses.iter().filter_map(|course| Some((*course.at_cuts.get(cut)?, course.at_end?))).collect();
     let rank = |of: &dyn Fn(&(f64, f64)) -> f64| {
@@ -101,8 +99,8 @@ pub fn ranks(view: &View<'_>, cut: usize) -> Vec<(f64, f64)> {
 }
 
 /// Rank at a cut, from 0, against rank at the end; none of fewer than three configurations.
-pub fn agreement(view: &View<'_>, cut: usize, style: Style) -> Option<Figure> {
-    let ranks = ranks(view, cut);
+pub fn agreement(view: &View<'_>, courses: &[Course], cut: usize, style: Style) -> Option<Figure> {
+    let ranks = ranks(courses, cut);
     (ranks.len() >= 3).then_some(())?;
     let number = ranks.len() as f64;
     let font = style.font;

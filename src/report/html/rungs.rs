@@ -1,6 +1,6 @@
 //! Cuts: which configurations went on, and whether their ranks then were those at the end.
 
-use super::super::drawings::rungs::{agreement, lines, ranks};
+use super::super::drawings::rungs::{agreement, courses, lines, ranks};
 use super::super::figure::Style;
 use super::super::statistics::correlation;
 use super::super::view::{View, percent};
@@ -13,14 +13,15 @@ pub fn section(view: &View<'_>) -> String {
         return String::new();
     }
     let style = Style { width: 540.0, ..Style::default() };
-    let agreements = (0..view.cuts.len()).filter_map(|cut| agreement(view, cut, style));
-    let figures = titled(lines(view, style).into_iter().chain(agreements));
+    let courses = courses(view);
+    let agreements = (0..view.cuts.len()).filter_map(|cut| agreement(view, &courses, cut, style));
+    let figures = titled(lines(view, &courses, style).into_iter().chain(agreements));
     let row = |(cut, decision): (usize, &crate::sweep::search::Decision)| {
         let [reached, kept] = decision.configurations;
         let accuracy =
             |kept: bool| decision.trials.iter().filter(move |one| one.kept == kept).map(|one| one.val_accuracy);
         let shown = |accuracy: Option<f64>| accuracy.map_or("–".to_owned(), |accuracy| percent(accuracy, 2));
-        let pairs = ranks(view, cut);
+        let pairs = ranks(&courses, cut);
         let agrees = if pairs.len() < 3 { None } else { correlation(&pairs) };
         vec![
             decision.cut.to_string(),

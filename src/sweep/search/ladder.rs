@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::stop;
 use crate::data::images::Ground;
 use crate::error::{Error, Result};
+use crate::model::schedule::ScheduleName;
 use crate::sweep::groups::Groups;
 use crate::sweep::journal::Record;
 use crate::sweep::plan::Stretch;
@@ -158,6 +159,17 @@ impl Ladder {
     /// At which share of a trial's iterations a cut lies.
     pub fn share(&self, cut: usize) -> f64 {
         self.shares.get(cut).map_or(1.0, |[at, _]| *at)
+    }
+
+    /// Trials whose learning rate falls over their whole length, and which the first cut judges before a third of that by weights of the
+    /// moment: their rate is still large there. An average of weights does not depend on it so much.
+    pub fn judged_early(&self, trials: &[Trial]) -> usize {
+        let is_early = |trial: &&Trial| {
+            let hyperparameters = &trial.hyperparameters;
+            let knows_its_length = matches!(hyperparameters.schedule, ScheduleName::Cosine | ScheduleName::Linear);
+            knows_its_length && hyperparameters.average == 0.0 && 3 * self.until(0, trial) < hyperparameters.iterations
+        };
+        trials.iter().filter(is_early).count()
     }
 
     /// The fewest and the most iterations that a trial has done at a cut, from 0.
