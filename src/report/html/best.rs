@@ -56,7 +56,7 @@ pub fn section(view: &View<'_>) -> String {
                 (0..axis.values.len()).filter(|other| *other != value).map(|other| axis.label(other)).collect();
             let shown = match others.len() {
                 0..=12 => others.join(", "),
-                many => format!("{}, … ({many} in all)", others[..10].join(", ")),
+                many => format!("{many} others, from {} to {}", others[0], others[many - 1]),
             };
             vec![axis.name.to_owned(), axis.label(value), shown]
         })

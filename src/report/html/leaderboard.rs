@@ -24,13 +24,17 @@ pub fn section(view: &View<'_>) -> String {
     let best = groups.best().and_then(|group| group.mean);
     let mut head = vec!["rank", "accuracy, %", "n", "95 % interval", "of the best"];
     head.extend(groups.axes.iter().map(|axis| axis.name));
-    head.extend(["diverged", "seconds", "best trial"]);
+    // A column of nothing takes the room of one of numbers.
+    let has_diverged = groups.groups.iter().any(|group| group.diverged > 0);
+    head.extend(has_diverged.then_some("diverged"));
+    head.extend(["seconds", "best trial"]);
     let row = |(place, group): (usize, &Group<'_>)| {
         let mut row = vec![(place + 1).to_string(), mean(group), group.complete.to_string()];
         row.push(group.interval.map_or(String::new(), |(low, high)| format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high)));
         row.push(group.mean.zip(best).map_or(String::new(), |(mean, best)| format!("{:.3}", mean / best)));
         row.extend(groups.axes.iter().zip(&group.at).map(|(axis, &value)| axis.label(value)));
-        row.push(if group.diverged > 0 { group.diverged.to_string() } else { String::new() });
+        let diverged = if group.diverged > 0 { group.diverged.to_string() } else { String::new() };
+        row.extend(has_diverged.then_some(diverged));
         row.push(group.seconds.map_or(String::new(), |seconds| format!("{seconds:.1}")));
         row.push(group.best().trial.id.clone());
         row

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::view::View;
-use super::text::{base64, escaped, section as whole};
+use super::text::{base64, escaped, prose, section as whole};
 
 fn image(png: &[u8], alt: &str, class: &str) -> String {
     format!("<img class=\"{class}\" alt=\"{}\" src=\"data:image/png;base64,{}\">", escaped(alt), base64(png))
@@ -43,7 +43,7 @@ pub fn section(view: &View<'_>) -> String {
         }
         content += "</div>";
     }
-    whole("network", "The best network", &escaped(&network.note), &content)
+    whole("network", "The best network", &prose(&network.note), &content)
 }
 
 fn matrix(confusion: &[Vec<usize>], classes: &[String]) -> String {

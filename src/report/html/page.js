@@ -616,7 +616,8 @@ const heads = [
   { key: "seconds", name: "seconds", of: (g) => groups.seconds[g], text: (g) => groups.seconds[g] === null ? "" : groups.seconds[g].toFixed(1) },
   { key: "trial", name: "best trial", of: (g) => bestTrial(g), text: (g) => trials.id[bestTrial(g)] },
 ];
-const shownHeads = heads.filter((head) => !head.hidden);
+const isEmpty = (head) => head.key === "diverged" && !groups.diverged.some((count) => count);
+const shownHeads = heads.filter((head) => !head.hidden && !isEmpty(head));
 function bestTrial(g) {
   return trialsOf[g].reduce((a, b) => (trials.accuracy[b] ?? -1) > (trials.accuracy[a] ?? -1) ? b : a);
 }

@@ -64,6 +64,12 @@ pub fn copyable(id: &str, what: &str, text: &str) -> String {
     )
 }
 
+/// A text inside an element, with what stands between backticks as code.
+pub fn prose(text: &str) -> String {
+    let parts = text.split('`').map(escaped).enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect()
+}
+
 /// A number with its noun: `1 trial`, `2 trials`, `12,000 trials`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
@@ -85,6 +91,11 @@ pub fn thousands(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_make_code_and_everything_is_escaped() {
+        assert_eq!(prose("a < b: `mlpgrid report A&B`."), "a &lt; b: <code>mlpgrid report A&amp;B</code>.");
+    }
 
     #[test]
     fn numbers_have_commas_and_nouns_their_number() {
