@@ -394,7 +394,7 @@ fn what_docs_results_shows_works() {
     assert_eq!(Run::of(["report", &text(&place.path("runs/tune"))]).code, Some(0));
     let python = blocks("python");
     assert_eq!(python.len(), 3);
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = std::process::Command::new(here.join("scripts/python-env"))
         .arg(here.join("tests/python/frames.txt"))
         .output()

@@ -1,6 +1,7 @@
 //! What is to be trained next: a pure function of the sweep file, its trials and what is recorded. Nothing of it is stored, so every shard
 //! and every process that starts again agrees.
 
+mod forecast;
 pub mod ladder;
 
 use std::collections::HashSet;

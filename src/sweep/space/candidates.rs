@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::axis::{Axis, Place, repeated, texts};
-use super::parse::{hyperparameter, shown};
+use super::values::{hyperparameter, shown};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::value::{Kind, Value};

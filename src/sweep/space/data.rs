@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use toml::de::DeValue;
 
 use super::axis::Place;
-use super::parse::{refusal, typed};
+use super::values::{refusal, typed};
 use crate::data::DataConfig;
 use crate::data::DatasetName;
 use crate::error::Result;

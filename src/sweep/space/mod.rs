@@ -17,10 +17,12 @@ mod block;
 mod candidates;
 mod data;
 mod draw;
+mod lines;
 mod parse;
 mod range;
 mod rules;
 mod text;
+mod values;
 
 use std::collections::HashSet;
 use std::path::Path;

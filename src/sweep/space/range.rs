@@ -4,7 +4,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::axis::Place;
 use super::draw::{DIGITS, rounded};
-use super::parse::{nearest, shown, typed};
+use super::values::{nearest, shown, typed};
 use crate::error::{Error, Result};
 use crate::model::value::{Kind, Value};
 

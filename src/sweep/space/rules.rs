@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::axis::Place;
-use super::parse::{nearest, shown, typed};
+use super::values::{nearest, shown, typed};
 use crate::error::{Error, Result};
 use crate::model::value::{Kind, Value};
 use crate::numbers;
