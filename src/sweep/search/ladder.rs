@@ -88,7 +88,8 @@ impl Ladder {
     /// # Errors
     /// There is no cut; two of them are one point of a trial's curve, or one lies behind a trial's end.
     pub(super) fn new(halving: &Halving, trials: &[Trial], ground: Ground) -> Result<Self> {
-        let shares = match &halving.cuts {
+        let cuts = halving.cuts();
+        let shares = match &cuts {
             Cuts::Listed(cuts) => cuts.clone(),
             Cuts::Geometric { eta, min_iterations } => {
                 let longest = trials.iter().map(|trial| trial.hyperparameters.iterations).max().unwrap_or(1);
@@ -97,8 +98,8 @@ impl Ladder {
                 at.take_while(|[at, _]| *at < 0.999_999).collect()
             }
         };
-        let mut ladder = Self { shares, finalists: halving.finalists, ground };
-        if matches!(halving.cuts, Cuts::Geometric { .. }) {
+        let mut ladder = Self { shares, finalists: halving.finalists(), ground };
+        if matches!(cuts, Cuts::Geometric { .. }) {
             // A last cut that rounds to the end is none.
             let is_late = |ladder: &Self, trial: &Trial| {
                 ladder.until(ladder.cuts().saturating_sub(1), trial) >= trial.hyperparameters.iterations
@@ -285,8 +286,12 @@ mod tests {
 
     fn ladder(trials: &[Trial], finalists: usize) -> Ladder {
         let cuts = Cuts::Listed(vec![[0.105, 0.5], [0.41, 0.1]]);
-        Ladder::new(&Halving { cuts, finalists, place: "s.toml:1: `cuts`".to_owned() }, trials, Ground::from(100))
-            .unwrap()
+        Ladder::new(
+            &Halving { cuts: Some(cuts), finalists: Some(finalists), place: "s.toml:1: `cuts`".to_owned() },
+            trials,
+            Ground::from(100),
+        )
+        .unwrap()
     }
 
     fn point(updates: usize, val_accuracy: f64, val_loss: Option<f64>) -> EpochPoint {
@@ -386,8 +391,12 @@ mod tests {
     fn eta_is_short_for_cuts() {
         let trials = trials();
         let cuts = Cuts::Geometric { eta: 3.0, min_iterations: 11 };
-        let ladder =
-            Ladder::new(&Halving { cuts, finalists: 1, place: String::new() }, &trials, Ground::from(100)).unwrap();
+        let ladder = Ladder::new(
+            &Halving { cuts: Some(cuts), finalists: None, place: String::new() },
+            &trials,
+            Ground::from(100),
+        )
+        .unwrap();
         assert_eq!((0..ladder.cuts()).map(|cut| ladder.until(cut, &trials[0])).collect::<Vec<_>>(), [11, 41]);
         assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 81)), [27, 9]);
     }

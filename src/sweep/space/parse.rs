@@ -81,7 +81,9 @@ impl Space {
                 }
                 continue;
             }
-            for (key, value) in entries_of(&at, content.get_ref())? {
+            let entries = entries_of(&at, content.get_ref())?;
+            space.rules.begin(&at.key, &at);
+            for (key, value) in entries {
                 is_empty = false;
                 let (at_key, value) = (place(key), value.get_ref());
                 match at.key.as_str() {

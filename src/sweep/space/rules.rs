@@ -25,12 +25,24 @@ pub enum Cuts {
 /// `[halving]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Halving {
-    /// The cuts.
-    pub cuts: Cuts,
-    /// Configurations that every cut keeps at least.
-    pub finalists: usize,
+    /// The cuts, if they are said.
+    pub cuts: Option<Cuts>,
+    /// Configurations that every cut keeps at least, if it is said.
+    pub finalists: Option<usize>,
     /// Where the cuts stand, for messages.
     pub place: String,
+}
+
+impl Halving {
+    /// The cuts; where none are said, those that lost least at their cost in the study of docs/search.md.
+    pub fn cuts(&self) -> Cuts {
+        self.cuts.clone().unwrap_or_else(|| Cuts::Listed(DEFAULT_CUTS.to_vec()))
+    }
+
+    /// Configurations that every cut keeps at least: one, and with the cuts of the study as many as there.
+    pub fn finalists(&self) -> usize {
+        self.finalists.unwrap_or(if self.cuts.is_some() { 1 } else { FINALISTS })
+    }
 }
 
 /// `[confirm]`: the finalists once more, with seeds that the search has not seen, and on all folds of the rows where that is asked for.
@@ -78,6 +90,7 @@ pub struct Rules {
 /// The tables.
 pub(super) const TABLES: [&str; 3] = ["halving", "confirm", "budget"];
 const FINALISTS: usize = 8;
+const DEFAULT_CUTS: [[f64; 2]; 2] = [[0.04, 0.34], [0.34, 0.12]];
 
 /// The keys of a table.
 fn keys(table: &str) -> &'static [&'static str] {
@@ -89,6 +102,24 @@ fn keys(table: &str) -> &'static [&'static str] {
 }
 
 impl Rules {
+    /// Takes the line of one of the tables: what it says without any key.
+    pub(super) fn begin(&mut self, table: &str, place: &Place) {
+        match table {
+            "halving" => drop(self.halving(place)),
+            "confirm" => drop(self.confirm()),
+            _ => {}
+        }
+    }
+
+    fn halving(&mut self, place: &Place) -> &mut Halving {
+        let new = || Halving { cuts: None, finalists: None, place: place.to_string() };
+        self.halving.get_or_insert_with(new)
+    }
+
+    fn confirm(&mut self) -> &mut Confirm {
+        self.confirm.get_or_insert(Confirm { seeds: None, folds: 0, finalists: FINALISTS })
+    }
+
     /// Takes a key of one of the tables.
     ///
     /// # Errors
@@ -101,22 +132,21 @@ impl Rules {
         }
         match table {
             "halving" => {
-                let new = || Halving { cuts: Cuts::Listed(vec![]), finalists: 1, place: place.to_string() };
-                let halving = self.halving.get_or_insert_with(new);
+                let halving = self.halving(place);
                 match key {
-                    "cuts" => halving.cuts = Cuts::Listed(cuts(place, value)?),
-                    "finalists" => halving.finalists = whole(place, value)?,
+                    "cuts" => halving.cuts = Some(Cuts::Listed(cuts(place, value)?)),
+                    "finalists" => halving.finalists = Some(whole(place, value)?),
                     _ => {
                         let (mut eta, mut min_iterations) = match halving.cuts {
-                            Cuts::Geometric { eta, min_iterations } => (eta, min_iterations),
-                            Cuts::Listed(_) => (3.0, 100),
+                            Some(Cuts::Geometric { eta, min_iterations }) => (eta, min_iterations),
+                            Some(Cuts::Listed(_)) | None => (3.0, 100),
                         };
                         if key == "eta" {
                             eta = number(place, value, "a number above 1", |eta| eta > 1.0)?;
                         } else {
                             min_iterations = whole(place, value)?;
                         }
-                        halving.cuts = Cuts::Geometric { eta, min_iterations };
+                        halving.cuts = Some(Cuts::Geometric { eta, min_iterations });
                     }
                 }
                 if key != "finalists" {
@@ -124,7 +154,7 @@ impl Rules {
                 }
             }
             "confirm" => {
-                let confirm = self.confirm.get_or_insert(Confirm { seeds: None, folds: 0, finalists: FINALISTS });
+                let confirm = self.confirm();
                 let amount = whole(place, value)?;
                 match key {
                     "seeds" => confirm.seeds = Some(amount),
@@ -153,8 +183,8 @@ impl Rules {
     /// Every key with its value as TOML writes it, by table. What ends a process and changes no result is not among them.
     pub(super) fn texts(&self) -> Vec<(&'static str, &'static str, String)> {
         let mut texts = vec![];
-        if let Some(Halving { cuts, finalists, .. }) = &self.halving {
-            match cuts {
+        if let Some(halving) = &self.halving {
+            match &halving.cuts() {
                 Cuts::Listed(cuts) => {
                     let cut = |[at, keep]: &[f64; 2]| format!("[{}, {}]", numbers::text(*at), numbers::text(*keep));
                     let cuts = cuts.iter().map(cut).collect::<Vec<_>>().join(", ");
@@ -165,7 +195,7 @@ impl Rules {
                     texts.push(("halving", "min_iterations", min_iterations.to_string()));
                 }
             }
-            texts.push(("halving", "finalists", finalists.to_string()));
+            texts.push(("halving", "finalists", halving.finalists().to_string()));
         }
         if let Some(confirm @ Confirm { folds, finalists, .. }) = self.confirm {
             texts.push(("confirm", "seeds", confirm.seeds().to_string()));
