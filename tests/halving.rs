@@ -389,3 +389,23 @@ fn a_dry_run_warns_where_a_cut_judges_networks_early_on_a_schedule_of_their_leng
     assert_eq!(early(&[&cosine[..], &["--set", "average=0.9"]].concat()), 0);
     assert_eq!(early(&[&cosine[..], &["--set", "halving.cuts=[[0.5, 0.2]]"]].concat()), 0);
 }
+
+#[test]
+fn the_rule_of_the_study_leaves_out_cuts_that_short_trainings_have_no_room_for() {
+    let place = Place::with_rows(60);
+    let spec = spec(&place, "cuts.toml", "[halving]\n");
+    let cuts = |iterations: &str| {
+        let plan = place.sweep(&spec, "out", &["--dry-run", "--set", iterations]).json(0);
+        let cuts = plan["cuts"].as_array().expect("a list").clone();
+        cuts.iter().map(|cut| cut["iterations"][0].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    // An epoch is 9 iterations: of 60 the first two cuts would both lie after the first epoch, of 9 all behind the end.
+    assert_eq!(cuts("iterations=300"), [19, 37, 100]);
+    assert_eq!(cuts("iterations=60"), [10, 28]);
+    assert_eq!(cuts("iterations=[60,300]"), [10, 28]);
+    let none = place.sweep(&spec, "out", &["--dry-run", "--set", "iterations=9"]);
+    none.refused(
+        2,
+        &["cuts.toml:11", "expected a cut before the end of the longest trial", "train for more iterations"],
+    );
+}

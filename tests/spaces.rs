@@ -198,7 +198,7 @@ fn a_resolved_space_of_any_kind_is_read_back_with_the_same_trials_in_the_same_or
 #[test]
 fn a_table_without_keys_is_the_rule_of_the_study_and_a_said_cut_is_kept_to_the_number() {
     let text = |rules: &str| resolved(&format!("[grid]\nhidden = [3, 4]\n{rules}")).to_toml();
-    let rule = "[halving]\ncuts = [[0.04, 0.34], [0.34, 0.12]]\nfinalists = 8\n";
+    let rule = "[halving]\ncuts = [[0.037, 0.333], [0.111, 0.111], [0.333, 0.037]]\nfinalists = 8\n";
     assert!(text("[halving]\n").contains(rule));
     assert!(text("[halving]\nfinalists = 5\n").contains(&rule.replace('8', "5")));
     assert!(text("[halving]\ncuts = [[0.5, 0.2]]\n").contains("[halving]\ncuts = [[0.5, 0.2]]\nfinalists = 1\n"));

@@ -108,6 +108,22 @@ impl Ladder {
                 ladder.shares.pop();
             }
         }
+        if halving.cuts.is_none() {
+            // Of cuts that nobody wrote, those that short trainings have no room for are left out; the first comes after an epoch.
+            let mut kept = Self { shares: vec![], ..ladder.clone() };
+            for share in ladder.shares {
+                kept.shares.push(share);
+                let last = kept.cuts() - 1;
+                let has_room = |trial: &Trial| {
+                    let before = last.checked_sub(1).map_or(1, |before| kept.until(before, trial));
+                    (before + 1..trial.hyperparameters.iterations).contains(&kept.until(last, trial))
+                };
+                if !trials.iter().all(has_room) {
+                    kept.shares.pop();
+                }
+            }
+            ladder = kept;
+        }
         let remedy = "move the cuts, or train for more iterations";
         if ladder.shares.is_empty() {
             let expected = "a cut before the end of the longest trial";
