@@ -409,3 +409,25 @@ fn the_rule_of_the_study_leaves_out_cuts_that_short_trainings_have_no_room_for()
         &["cuts.toml:11", "expected a cut before the end of the longest trial", "train for more iterations"],
     );
 }
+
+#[test]
+fn the_report_shows_where_a_configuration_was_dropped_and_with_which_accuracy() {
+    let place = Place::with_rows(60);
+    let cuts = spec(&place, "cuts.toml", &CUTS.replace("[halving]\n", "[halving]\nfinalists = 1\n"));
+    place.sweep(&cuts, "out", &[]).json(0);
+    assert_eq!(Run::of(["report", &text(&place.path("out"))]).code, Some(0));
+    // Three reached the end, three were dropped at the second cut, and what did not diverge of the other six at the first.
+    let rows = fs::read_to_string(place.path("out/configurations.csv")).expect("it is there");
+    let mut rows = rows.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let head = rows.next().expect("a head");
+    let column = |name: &str| head.iter().position(|column| *column == name).expect("a column");
+    let (cut, there) = (column("cut"), column("accuracy_at_cut"));
+    let of_cuts: Vec<(String, f64)> =
+        rows.map(|row| (row[cut].to_owned(), row[there].parse().unwrap_or(0.0))).collect();
+    let at: Vec<&str> = of_cuts.iter().map(|(cut, _)| &**cut).collect();
+    assert_eq!(at, ["", "", "", "2", "2", "2", "1", "1", "1", "", "", ""], "complete, dropped, diverged: {of_cuts:?}");
+    assert!(of_cuts.windows(2).all(|pair| pair[0].0 != pair[1].0 || pair[0].1 >= pair[1].1), "{of_cuts:?}");
+    let page = fs::read_to_string(place.path("out/report.html")).expect("it is there");
+    assert!(page.contains(&format!("<td>{:.2} at cut 2</td>", 100.0 * of_cuts[3].1)), "{of_cuts:?}");
+    assert!(!page.contains("no result yet</td>"));
+}

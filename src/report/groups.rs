@@ -85,6 +85,12 @@ impl Member<'_> {
         record.and_then(|record| record.outcome.val_accuracy)
     }
 
+    /// The cut at which it was dropped, and its validation accuracy there.
+    pub fn dropped(&self) -> Option<(usize, f64)> {
+        let outcome = &self.record.filter(|record| record.outcome.status == Status::Stopped)?.outcome;
+        outcome.rung.zip(outcome.val_accuracy)
+    }
+
     /// What it is worth: its accuracy, or guessing (1/classes) where it diverged.
     pub fn worth(&self, chance: f64) -> Option<f64> {
         match self.status() {
@@ -105,6 +111,8 @@ pub struct Group<'a> {
     pub complete: usize,
     /// How many diverged.
     pub diverged: usize,
+    /// Of a configuration that was dropped: at which cut, from 1, and its mean validation accuracy there.
+    pub dropped: Option<(usize, f64)>,
     /// Mean validation accuracy of the complete ones.
     pub mean: Option<f64>,
     /// Their standard deviation, with n − 1; none for fewer than two.
@@ -123,6 +131,8 @@ impl<'a> Group<'a> {
         let worths: Vec<f64> = members.iter().filter_map(|member| member.worth(chance)).collect();
         let seconds: Vec<f64> =
             members.iter().filter_map(|member| member.record).map(|record| record.train_seconds).collect();
+        let dropped: Vec<(usize, f64)> = members.iter().filter_map(Member::dropped).collect();
+        let at_cut = mean(&dropped.iter().map(|(_, accuracy)| *accuracy).collect::<Vec<f64>>());
         let estimate = (!accuracies.is_empty()).then(|| Estimate::of(&accuracies, images));
         Self {
             at,
@@ -131,6 +141,7 @@ impl<'a> Group<'a> {
             mean: estimate.map(|estimate| estimate.val_mean),
             deviation: estimate.and_then(|estimate| estimate.val_sd),
             interval: estimate.and_then(|estimate| estimate.val_low.zip(estimate.val_high)),
+            dropped: dropped.first().map(|(cut, _)| *cut).zip(at_cut).filter(|_| worths.is_empty()),
             worth: mean(&worths),
             seconds: mean(&seconds),
             members,
@@ -157,7 +168,8 @@ pub struct Groups<'a> {
     pub repeats: Vec<Repeat>,
     /// What does not vary, as far as files name it.
     pub fixed: Vec<Entry>,
-    /// The configurations, best first: by [`Group::worth`], then by the order of the sweep; those without a result last.
+    /// The configurations, best first: by [`Group::worth`]; then those that were dropped, at a late cut and with a high accuracy first; then
+    /// those that diverged; those without a result last. Of equals, by the order of the sweep.
     pub groups: Vec<Group<'a>>,
     /// What guessing reaches: one in so many classes.
     pub chance: f64,
@@ -216,7 +228,13 @@ impl<'a> Groups<'a> {
             Group::of(row.map(|(at, _)| *at).collect(), places.iter().map(member).collect(), chance, images)
         };
         let mut groups: Vec<Group<'a>> = Repeats::of(trials).members.iter().map(group).collect();
-        groups.sort_by(|a, b| b.worth.unwrap_or(-1.0).total_cmp(&a.worth.unwrap_or(-1.0)));
+        groups.sort_by(|a, b| {
+            let worth = |group: &Group<'_>| group.worth.filter(|_| group.mean.is_some()).unwrap_or(-1.0);
+            let cut = |group: &Group<'_>| group.dropped.map_or((0, -1.0), |dropped| dropped);
+            let ((late, high), (other_late, other_high)) = (cut(a), cut(b));
+            let by_cut = other_late.cmp(&late).then(other_high.total_cmp(&high));
+            worth(b).total_cmp(&worth(a)).then(by_cut).then(b.worth.is_some().cmp(&a.worth.is_some()))
+        });
         let axes = axes.into_iter().zip(&varies).filter(|(_, varies)| **varies).map(|(axis, _)| axis).collect();
         Self { axes, repeats, fixed, groups, chance }
     }

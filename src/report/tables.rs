@@ -145,8 +145,8 @@ pub fn write_curves(path: &Path, view: &View<'_>) -> Result<()> {
     })
 }
 
-/// Writes `configurations.csv`: a row a configuration, best first: `rank,mean_val_accuracy,sd_val_accuracy,n,low,high,diverged`, the
-/// hyperparameters that vary, `best_trial`.
+/// Writes `configurations.csv`: a row a configuration, best first: `rank,mean_val_accuracy,sd_val_accuracy,n,low,high,diverged`, of a search with
+/// cuts `cut,accuracy_at_cut` of what was dropped, the hyperparameters that vary, `best_trial`.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -155,7 +155,9 @@ pub fn write_configurations(path: &Path, view: &View<'_>) -> Result<()> {
     files::replace(path, |file| {
         let mut csv = csv::Writer::from_writer(file);
         let head = ["rank", "mean_val_accuracy", "sd_val_accuracy", "n", "low", "high", "diverged"];
-        csv.write_record(head.into_iter().chain(axes.iter().map(|axis| axis.name)).chain(["best_trial"]))
+        let of_cuts: &[&str] = if view.cuts.is_empty() { &[] } else { &["cut", "accuracy_at_cut"] };
+        let head = head.iter().chain(of_cuts).copied();
+        csv.write_record(head.chain(axes.iter().map(|axis| axis.name)).chain(["best_trial"]))
             .map_err(io::Error::other)?;
         let recorded =
             view.groups.groups.iter().filter(|group| group.members.iter().any(|member| member.record.is_some()));
@@ -169,6 +171,10 @@ pub fn write_configurations(path: &Path, view: &View<'_>) -> Result<()> {
             row.push(or_empty(group.interval.map(|interval| interval.0)));
             row.push(or_empty(group.interval.map(|interval| interval.1)));
             row.push(group.diverged.to_string());
+            if !view.cuts.is_empty() {
+                row.push(or_empty(group.dropped.map(|(cut, _)| cut)));
+                row.push(or_empty(group.dropped.map(|(_, accuracy)| accuracy)));
+            }
             row.extend(axes.iter().zip(&group.at).map(|(axis, &at)| axis.values[at].plain()));
             row.push(group.best().trial.id.clone());
             csv.write_record(row).map_err(io::Error::other)?;

@@ -263,7 +263,7 @@ fn explained(groups: &Groups<'_>) -> Result<Explained, String> {
     let cells = groups.axes.iter().try_fold(1_usize, |cells, axis| cells.checked_mul(axis.values.len()));
     if cells.is_none_or(|cells| cells > MOST_CELLS || cells > 4 * groups.groups.len().max(16)) {
         return Err("The configurations are no grid: their values were drawn or belong to several spaces, so shares of variance cannot be \
-                    computed from their means; shown is what the best have in common."
+                    computed from their means."
             .to_owned());
     }
     let worths = worths(groups);
@@ -346,12 +346,12 @@ fn explain(groups: &Groups<'_>, grid: &SubGrid, axes: &[usize], worths: &HashMap
     importance::explain(&Table { sizes, seeds: grid.repeats.len(), values })
 }
 
-/// The best tenth, at least [`FEWEST_BEST`]; axes of many values are cut into parts of equal numbers.
+/// The best tenth, at least [`FEWEST_BEST`], of all that ended or were dropped; axes of many values are cut into parts of equal numbers.
 fn among_the_best(groups: &Groups<'_>) -> Option<(Vec<f64>, usize)> {
     let ranked: Vec<Vec<usize>> = groups
         .groups
         .iter()
-        .filter(|group| group.worth.is_some())
+        .filter(|group| group.worth.is_some() || group.dropped.is_some())
         .map(|group| {
             let place = |(axis, &value): (&super::groups::Axis, &usize)| match axis.is_listed() {
                 true => value,

@@ -63,9 +63,13 @@ pub fn section(view: &View<'_>) -> String {
         "",
     );
     if content.is_empty() {
-        let all = count(view.summary.trials, "trial");
-        let verb = if view.summary.trials == 1 { "is" } else { "are" };
-        return whole("failures", "Failures", "", &format!("<p>None: {all} {verb} complete.</p>"));
+        let complete = count(view.summary.complete, "trial");
+        let verb = if view.summary.complete == 1 { "is" } else { "are" };
+        let stopped = match view.summary.stopped {
+            0 => String::new(),
+            stopped => format!(", {} stopped at a cut", thousands(stopped)),
+        };
+        return whole("failures", "Failures", "", &format!("<p>None: {complete} {verb} complete{stopped}.</p>"));
     }
-    whole("failures", "Failures", "Every trial that is not complete, with its configuration.", &content)
+    whole("failures", "Failures", "Every trial that failed, diverged or is missing, with its configuration.", &content)
 }

@@ -14,7 +14,13 @@ pub fn section(view: &View<'_>) -> String {
     let mut content = String::new();
     let caption = match &view.explained {
         Ok(explained) => how(view, explained),
-        Err(why) => escaped(why),
+        Err(why) => {
+            let instead = match view.among_the_best {
+                Some(_) => "Shown is what the best have in common.",
+                None => "What the best have in common takes ten configurations with a result.",
+            };
+            format!("{} {instead}", escaped(why))
+        }
     };
     content += "<div class=\"columns\"><div>";
     if let Some(figure) = bars::bars(view, Style { width: 560.0, ..Style::default() }) {

@@ -13,6 +13,9 @@ pub fn mean(group: &Group<'_>) -> String {
         (Some(mean), Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
         (Some(mean), None) => format!("{:.2}", 100.0 * mean),
         (None, _) if group.diverged > 0 => "diverged".to_owned(),
+        (None, _) if group.dropped.is_some() => {
+            group.dropped.map_or(String::new(), |(cut, accuracy)| format!("{:.2} at cut {cut}", 100.0 * accuracy))
+        }
         (None, _) if group.members.iter().any(|member| member.record.is_some()) => "failed".to_owned(),
         _ => "no result yet".to_owned(),
     }

@@ -39,9 +39,14 @@ function soon(work) {
 function configuration(group) {
   return axes.map((axis, a) => `${axis.name} ${axis.values[groups.at[a][group]]}`).join("\n");
 }
+function withoutMean(g) {
+  if (groups.diverged[g]) return "diverged";
+  if (groups.dropped[g]) return `${percent(groups.dropped[g][1])} at cut ${groups.dropped[g][0]}`;
+  return trialsOf[g].some((t) => trials.status[t] === "failed") ? "failed" : "no result yet";
+}
 function described(group) {
   const mean = groups.mean[group], sd = groups.sd[group];
-  const accuracy = mean === null ? (groups.diverged[group] ? "diverged" : "no result yet")
+  const accuracy = mean === null ? withoutMean(group)
     : `${percent(mean)}${sd === null ? "" : ` ± ${percent(sd)}`} %` + (groups.n[group] > 1 ? ` (${groups.n[group]} ${data.noun}s)` : "");
   return `rank ${group + 1}: ${accuracy}\n${configuration(group)}`;
 }
@@ -308,7 +313,7 @@ function layoutLines() {
   if (!(low < high)) { low -= 0.01; high += 0.01; }
   along.push(Float32Array.from(rows, (row) => (row.value - low) / (high - low)));
   const frame = upright ? { left: 16, right: canvas.width - 16, top: 62, bottom: height - 30 }
-    : { left: 62, right: canvas.width - 52, top: 66, bottom: height - 14 };
+    : { left: 78, right: canvas.width - 52, top: 66, bottom: height - 14 };
   const across = (i) => upright ? frame.top + (frame.bottom - frame.top) * i / (n - 1) : frame.left + (frame.right - frame.left) * i / (n - 1);
   const value = (share) => upright ? frame.left + share * (frame.right - frame.left) : frame.bottom - share * (frame.bottom - frame.top);
   // Lines of one colour together, worst first.
@@ -452,7 +457,7 @@ function drawAxes() {
     const every = axis.listed ? Math.ceil(values / most) : values - 1 || 1;
     for (let v = 0; v < values; v += every) {
       const at = value(axis.listed ? (v + 0.5) / values : v / (values - 1 || 1));
-      const text = upright ? axis.values[v] : fit(context, axis.values[v], i ? step - 16 : 54);
+      const text = upright ? axis.values[v] : fit(context, axis.values[v], i ? step - 16 : 70);
       if (upright) label(text, at, x + 13, axis.listed ? "center" : v ? "right" : "left"); else label(text, x - 6, at, "right");
     }
   }
@@ -604,7 +609,7 @@ let table = null, body = null, rows = [], best = null;
 const heads = [
   { key: "rank", name: "rank", of: (g) => g + 1 },
   { key: "mean", name: "accuracy, %", of: (g) => groups.mean[g], text: (g) => {
-    if (groups.mean[g] === null) return groups.diverged[g] ? "diverged" : trialsOf[g].some((t) => trials.status[t] === "failed") ? "failed" : "no result yet";
+    if (groups.mean[g] === null) return withoutMean(g);
     return percent(groups.mean[g]) + (groups.sd[g] === null ? "" : ` ± ${percent(groups.sd[g])}`);
   } },
   { key: "sd", name: "s.d.", of: (g) => groups.sd[g], text: (g) => groups.sd[g] === null ? "" : percent(groups.sd[g]), hidden: true },

@@ -62,6 +62,7 @@ pub fn json(view: &View<'_>) -> String {
             "at": (0..groups.axes.len()).map(|axis| each(&|group| json!(group.at[axis]))).collect::<Vec<_>>(),
             "n": each(&|group| json!(group.complete)),
             "diverged": each(&|group| json!(group.diverged)),
+            "dropped": each(&|group| json!(group.dropped)),
             "mean": each(&|group| share(group.mean)),
             "sd": each(&|group| share(group.deviation)),
             "low": each(&|group| share(group.interval.map(|interval| interval.0))),

@@ -30,7 +30,7 @@ pub fn section(view: &View<'_>) -> String {
             thousands(kept),
             shown(accuracy(true).flatten().reduce(f64::min)),
             shown(accuracy(false).flatten().reduce(f64::max)),
-            agrees.map_or("–".to_owned(), |agrees| format!("{agrees:.2}")),
+            agrees.map_or("–".to_owned(), |agrees| format!("{agrees:.2}").replace('-', "−")),
         ]
     };
     let rows: Vec<Vec<String>> = view.cuts.iter().enumerate().map(row).collect();
