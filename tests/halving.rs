@@ -406,7 +406,7 @@ fn the_rule_of_the_study_leaves_out_cuts_that_short_trainings_have_no_room_for()
     let none = place.sweep(&spec, "out", &["--dry-run", "--set", "iterations=9"]);
     none.refused(
         2,
-        &["cuts.toml:11", "expected a cut before the end of the longest trial", "train for more iterations"],
+        &["cuts.toml:10", "expected a cut before the end of the longest trial", "train for more iterations"],
     );
 }
 
