@@ -400,6 +400,10 @@ fn the_rule_of_the_study_leaves_out_cuts_that_short_trainings_have_no_room_for()
         cuts.iter().map(|cut| cut["iterations"][0].as_u64().expect("a number")).collect::<Vec<_>>()
     };
     // An epoch is 9 iterations: of 60 the first two cuts would both lie after the first epoch, of 9 all behind the end.
+    let six_epochs = ["--set", "iterations=60"];
+    place.sweep(&spec, "six", &six_epochs).json(0);
+    assert_eq!(place.sweep(&spec, "six", &six_epochs).json(0)["trained_now"], 0, "the directory's own file is read");
+    assert_eq!(Run::of(["report", &text(&place.path("six"))]).code, Some(0));
     assert_eq!(cuts("iterations=300"), [19, 37, 100]);
     assert_eq!(cuts("iterations=60"), [10, 28]);
     assert_eq!(cuts("iterations=[60,300]"), [10, 28]);

@@ -108,8 +108,8 @@ impl Ladder {
                 ladder.shares.pop();
             }
         }
-        if halving.cuts.is_none() {
-            // Of cuts that nobody wrote, those that short trainings have no room for are left out; the first comes after an epoch.
+        if halving.are_of_the_study() {
+            // Nobody chose them for these trainings: those that have no room are left out, and the first comes after an epoch.
             let mut kept = Self { shares: vec![], ..ladder.clone() };
             for share in ladder.shares {
                 kept.shares.push(share);

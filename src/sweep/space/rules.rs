@@ -39,6 +39,11 @@ impl Halving {
         self.cuts.clone().unwrap_or_else(|| Cuts::Listed(DEFAULT_CUTS.to_vec()))
     }
 
+    /// Whether they are those of the study, written or not: a directory's file writes them.
+    pub fn are_of_the_study(&self) -> bool {
+        self.cuts() == Cuts::Listed(DEFAULT_CUTS.to_vec())
+    }
+
     /// Configurations that every cut keeps at least: one, and with the cuts of the study as many as there.
     pub fn finalists(&self) -> usize {
         self.finalists.unwrap_or(if self.cuts.is_some() { 1 } else { FINALISTS })
