@@ -435,3 +435,14 @@ fn the_report_shows_where_a_configuration_was_dropped_and_with_which_accuracy() 
     assert!(page.contains(&format!("<td>{:.2} at cut 2</td>", 100.0 * of_cuts[3].1)), "{of_cuts:?}");
     assert!(!page.contains("no result yet</td>"));
 }
+
+#[test]
+fn the_report_counts_what_is_beyond_the_budget_as_neither_stopped_nor_missing() {
+    let place = Place::with_rows(60);
+    let few = ["--set", "budget.max_trials=3", "--set", "learning_rate=[1e-3,3e-3]"];
+    place.sweep(&spec(&place, "grid.toml", ""), "out", &few).json(0);
+    assert_eq!(Run::of(["report", &text(&place.path("out"))]).code, Some(0));
+    let page = fs::read_to_string(place.path("out/report.html")).expect("it is there");
+    assert!(page.contains("3 of 12 trials, 6 configurations with 2 seeds: 3 complete, 0 diverged, 0 failed, 0 missing, 9 beyond the budget."));
+    assert!(page.contains("<p>None: 3 trials are complete.</p>"));
+}

@@ -2,6 +2,7 @@
 
 use super::super::groups::Member;
 use super::super::view::View;
+use super::headline::stopped;
 use super::text::{count, escaped, section as whole, table, thousands};
 use crate::train::Status;
 
@@ -59,16 +60,16 @@ pub fn section(view: &View<'_>) -> String {
     list(
         "missing",
         &format!("The command that began the sweep trains them; it is in <code>{name}/environment.json</code>."),
-        &|member| member.record.is_none().then(String::new),
+        // What is beyond the budget is not missing: the last trials.
+        &|member| {
+            (member.record.is_none() && member.place < view.summary.trials - view.summary.not_run).then(String::new)
+        },
         "",
     );
     if content.is_empty() {
         let complete = count(view.summary.complete, "trial");
         let verb = if view.summary.complete == 1 { "is" } else { "are" };
-        let stopped = match view.summary.stopped {
-            0 => String::new(),
-            stopped => format!(", {} stopped at a cut", thousands(stopped)),
-        };
+        let stopped = stopped(&view.summary);
         return whole("failures", "Failures", "", &format!("<p>None: {complete} {verb} complete{stopped}.</p>"));
     }
     whole("failures", "Failures", "Every trial that failed, diverged or is missing, with its configuration.", &content)

@@ -1,5 +1,6 @@
 //! In one sentence: asked, done, missing, diverged; the best, with its interval and with what it cannot be distinguished from.
 
+use super::super::publish::Summary;
 use super::super::view::{View, percent};
 use super::text::{count, escaped, thousands};
 
@@ -73,20 +74,28 @@ pub fn state(view: &View<'_>) -> String {
             format!(", {} with {repeats}", count(configurations, "configuration"))
         }
     };
-    let done = summary.trials - summary.missing;
-    let others = match done - summary.complete - summary.diverged - summary.failed {
+    let not_run = match summary.not_run {
         0 => String::new(),
-        stopped => format!(", {} stopped at a cut", thousands(stopped)),
+        not_run => format!(", {} beyond the budget", thousands(not_run)),
     };
     format!(
-        "{} of {}{repeats}: {} complete, {} diverged{others}, {} failed, {} missing.",
-        thousands(done),
+        "{} of {}{repeats}: {} complete, {} diverged{}, {} failed, {} missing{not_run}.",
+        thousands(summary.trials - summary.missing - summary.not_run),
         count(summary.trials, "trial"),
         thousands(summary.complete),
         thousands(summary.diverged),
+        stopped(summary),
         thousands(summary.failed),
         thousands(summary.missing),
     )
+}
+
+/// How many trials were stopped at cuts, behind a comma; nothing where none were.
+pub fn stopped(summary: &Summary) -> String {
+    match summary.stopped {
+        0 => String::new(),
+        stopped => format!(", {} stopped at a cut", thousands(stopped)),
+    }
 }
 
 /// The section.
