@@ -90,10 +90,8 @@ fn picture(table: &str, path: &Path) -> Result<(), Box<dyn Error>> {
             halves[at].push(half.parse()?);
         }
     }
-    let bounds = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let (low, high) = bounds(&mut points.iter().flatten().map(|point| point.0));
+    let accuracies = || points.iter().flatten().map(|point| point.0);
+    let (low, high) = (accuracies().fold(f64::INFINITY, f64::min), accuracies().fold(0.0, f64::max));
     let ends = points.iter().flatten().zip(halves.iter().flatten()).map(|(point, half)| point.1.abs() + half);
     let largest = ends.fold(0.5, f64::max) * 1.05;
     let chart = |(at, precision): (usize, Precision)| {

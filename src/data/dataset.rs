@@ -241,17 +241,13 @@ impl Dataset {
 
     /// Bytes of the copy that `fold` makes.
     pub fn fold_bytes(&self) -> usize {
-        let bytes = self.training.values.bytes() + size_of_val(&self.training.labels[..]);
         let rows = self.train.len() + self.val.len();
-        2 * bytes / self.training.labels.len().max(1) * rows
+        2 * self.training.bytes() / self.training.labels.len().max(1) * rows
     }
 
     /// Bytes of images and labels in memory.
     pub fn bytes(&self) -> usize {
-        [&*self.training, &*self.test]
-            .iter()
-            .map(|images| images.values.bytes() + size_of_val(&images.labels[..]))
-            .sum()
+        self.training.bytes() + self.test.bytes()
     }
 
     /// What `make` makes of the images, made once and shared. The `name` stands for everything that it depends on beside the images.

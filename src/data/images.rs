@@ -41,6 +41,11 @@ pub struct Images {
 }
 
 impl Images {
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes() + size_of_val(&self.labels[..])
+    }
+
     /// Those of a range.
     ///
     /// # Panics

@@ -194,7 +194,7 @@ impl Assignment {
         Self {
             process,
             workers,
-            bytes: (job.fold_bytes + (job.bytes() - job.fold_bytes) / job.limits.workers.max(1) * workers) as u64,
+            bytes: (job.fold_bytes + job.bytes_of_workers() / job.limits.workers.max(1) * workers) as u64,
             data_directory: site.data.directory.clone(),
             data: DataConfig { fingerprint: Some(site.data.fingerprint.clone()), ..site.data.config.clone() },
             directory: site.directory.to_owned(),

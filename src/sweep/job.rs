@@ -138,9 +138,14 @@ impl<'a> Job<'a> {
 
     /// Bytes that all workers need together, beside the data, if they train the largest cohorts at the same time.
     pub fn bytes(&self) -> usize {
+        self.fold_bytes + self.bytes_of_workers()
+    }
+
+    /// Bytes that they need for their cohorts.
+    pub fn bytes_of_workers(&self) -> usize {
         let mut bytes: Vec<usize> = self.cohorts.iter().map(|cohort| cohort.bytes(self.limits.ground.inputs)).collect();
         bytes.sort_unstable_by(|a, b| b.cmp(a));
-        self.fold_bytes + bytes.into_iter().take(self.limits.workers).sum::<usize>()
+        bytes.into_iter().take(self.limits.workers).sum()
     }
 
     /// Trials that resume from checkpoints.

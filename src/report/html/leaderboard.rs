@@ -9,14 +9,12 @@ const ROWS: usize = 100;
 
 /// Mean ± standard deviation (n) of a group.
 pub fn mean(group: &Group<'_>) -> String {
-    match (group.mean, group.deviation) {
-        (Some(mean), Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
-        (Some(mean), None) => format!("{:.2}", 100.0 * mean),
-        (None, _) if group.diverged > 0 => "diverged".to_owned(),
-        (None, _) if group.dropped.is_some() => {
-            group.dropped.map_or(String::new(), |(cut, accuracy)| format!("{:.2} at cut {cut}", 100.0 * accuracy))
-        }
-        (None, _) if group.members.iter().any(|member| member.record.is_some()) => "failed".to_owned(),
+    match (group.mean, group.deviation, group.dropped) {
+        (Some(mean), Some(deviation), _) => format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
+        (Some(mean), None, _) => format!("{:.2}", 100.0 * mean),
+        _ if group.diverged > 0 => "diverged".to_owned(),
+        (_, _, Some((cut, accuracy))) => format!("{:.2} at cut {cut}", 100.0 * accuracy),
+        _ if group.members.iter().any(|member| member.record.is_some()) => "failed".to_owned(),
         _ => "no result yet".to_owned(),
     }
 }

@@ -300,14 +300,13 @@ mod tests {
         (1..7).flat_map(|hidden| [(hidden, 0), (hidden, 1)]).map(trial).collect()
     }
 
+    fn ladder_of(cuts: Cuts, finalists: usize, trials: &[Trial]) -> Ladder {
+        let halving = Halving { cuts: Some(cuts), finalists: Some(finalists), place: "s.toml:1: `cuts`".to_owned() };
+        Ladder::new(&halving, trials, Ground::from(100)).unwrap()
+    }
+
     fn ladder(trials: &[Trial], finalists: usize) -> Ladder {
-        let cuts = Cuts::Listed(vec![[0.105, 0.5], [0.41, 0.1]]);
-        Ladder::new(
-            &Halving { cuts: Some(cuts), finalists: Some(finalists), place: "s.toml:1: `cuts`".to_owned() },
-            trials,
-            Ground::from(100),
-        )
-        .unwrap()
+        ladder_of(Cuts::Listed(vec![[0.105, 0.5], [0.41, 0.1]]), finalists, trials)
     }
 
     fn point(updates: usize, val_accuracy: f64, val_loss: Option<f64>) -> EpochPoint {
@@ -406,13 +405,7 @@ mod tests {
     #[test]
     fn eta_is_short_for_cuts() {
         let trials = trials();
-        let cuts = Cuts::Geometric { eta: 3.0, min_iterations: 11 };
-        let ladder = Ladder::new(
-            &Halving { cuts: Some(cuts), finalists: None, place: String::new() },
-            &trials,
-            Ground::from(100),
-        )
-        .unwrap();
+        let ladder = ladder_of(Cuts::Geometric { eta: 3.0, min_iterations: 11 }, 1, &trials);
         assert_eq!((0..ladder.cuts()).map(|cut| ladder.until(cut, &trials[0])).collect::<Vec<_>>(), [11, 41]);
         assert_eq!([0, 1].map(|cut| ladder.keeps(cut, 81)), [27, 9]);
     }
