@@ -11,8 +11,9 @@ use mlpgrid::data::sets::cifar::PIXELS;
 use mlpgrid::model::TwoLayerNet;
 use mlpgrid::model::cohort::{Cohort, Step};
 use mlpgrid::model::functions::OfPlatform;
-use mlpgrid::model::head::{Head, UnitRows, softmax_loss};
+use mlpgrid::model::head::{Head, UnitRows};
 use mlpgrid::model::optimizer::{Factors, Method, Rule};
+use mlpgrid::model::softmax::softmax_loss;
 use mlpgrid::model::wide::Wide;
 use mlpgrid::model::wide::blas::Blas;
 use mlpgrid::random::{self, Purpose};
@@ -94,8 +95,7 @@ fn middle(bencher: Bencher) {
     let scalars = Method::default().scalars(0, 1e-4, Factors::default());
     bencher.bench_local(|| {
         wide.assign(&z);
-        let wide = wide.as_slice_mut().expect("contiguous");
-        let mut units = UnitRows { wide, columns: BATCH, places: &places };
+        let mut units = UnitRows { wide: wide.view_mut(), places: &places };
         let (scores, d_activations) = work.split_at_mut(10 * BATCH);
         head.scores(&mut units, 1.0, None, scores);
         assert!(softmax_loss::<f32, OfPlatform>(scores, &labels, 0.0).is_finite());

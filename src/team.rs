@@ -1,13 +1,13 @@
 //! Threads that help each other: a worker without a cohort joins those that still train.
 //!
-//! Work is split where its results do not show it: rows of the wide matrix, in whole lanes. So how many threads a cohort has is of no
-//! consequence for any bit, and may change from one product to the next. There are never more threads than workers: the helpers are the
+//! Work is split where its results do not show it: rows of the wide matrix, in whole lanes; units and images of a second layer. So how many
+//! threads a cohort has is of no consequence for any bit, and may change from one product to the next. There are never more threads than workers: the helpers are the
 //! pool's own threads, which take a part of a product when they have nothing else to do.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -94,6 +94,12 @@ impl<A: Split> Split for Option<A> {
 impl<T: Sync> Split for &[T] {
     fn split(self, rows: usize) -> (Self, Self) {
         self.split_at(rows)
+    }
+}
+
+impl<T: Send> Split for ArrayViewMut1<'_, T> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.split_at(Axis(0), rows)
     }
 }
 

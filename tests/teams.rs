@@ -9,36 +9,36 @@ use common::{Place, text};
 #[test]
 fn the_number_of_workers_shows_in_no_bit_of_a_training() {
     let place = Place::new();
-    for precision in ["f32", "f64", "int16", "int8"] {
+    let averaged = &["--optimizer", "momentum", "--average", "0.9"][..];
+    let regularized =
+        &["--optimizer", "adam", "--clip-norm", "0.5", "--dropout", "0.3", "--max-norm", "0.2", "--l2", "0.01"][..];
+    let cases: [(&str, &[&str]); 7] = [
+        ("f32", averaged),
+        ("f64", averaged),
+        ("int16", averaged),
+        ("int8", averaged),
+        ("f32", regularized),
+        ("int8", regularized),
+        ("f32", &[]),
+    ];
+    for (case, (precision, method)) in cases.into_iter().enumerate() {
         let train = |workers: &str| {
-            let out = text(&place.path(&format!("{precision}-{workers}")));
-            let report = place.train(&[
-                "--precision",
-                precision,
-                "--workers",
-                workers,
-                "--hidden",
-                "300",
-                "--batch-size",
-                "20",
-                "--iterations",
-                "40",
-                "--learning-rate",
-                "1e-4",
-                "--optimizer",
-                "momentum",
-                "--average",
-                "0.9",
-                "--out",
-                &out,
-            ]);
+            let out = text(&place.path(&format!("{case}-{workers}")));
+            let report = place.train(
+                &[
+                    &["--precision", precision, "--workers", workers, "--hidden", "300", "--batch-size", "20"][..],
+                    &["--iterations", "40", "--learning-rate", "1e-4", "--out", &out],
+                    method,
+                ]
+                .concat(),
+            );
             let mut report = report.json(0);
             report.as_object_mut().expect("an object").remove("train_seconds");
-            (report, fs::read(place.path(&format!("{precision}-{workers}/model.safetensors"))).expect("a model"))
+            (report, fs::read(place.path(&format!("{case}-{workers}/model.safetensors"))).expect("a model"))
         };
         let alone = train("1");
         for workers in ["2", "3", "7"] {
-            assert!(train(workers) == alone, "{precision} by {workers} workers");
+            assert!(train(workers) == alone, "{precision} {method:?} by {workers} workers");
         }
     }
 }

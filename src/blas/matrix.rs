@@ -125,6 +125,12 @@ impl<T> RowsMut<'_, T> {
         (Self { numbers: first, rows, columns, stride }, Self { numbers: others, rows: all - rows, columns, stride })
     }
 
+    /// All of them, to be written to.
+    pub fn view_mut(&mut self) -> ArrayViewMut2<'_, T> {
+        let shape = (self.rows, self.columns).strides((self.stride, 1));
+        ArrayViewMut2::from_shape(shape, self.numbers).expect("there are as many rows")
+    }
+
     /// Row `row`, to be written to.
     ///
     /// # Panics

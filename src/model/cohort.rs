@@ -20,8 +20,11 @@
 //! A member's results do not depend on its neighbours, to the bit: rows of a product do not mix, each unit stands in a place of the
 //! lane that it has alone ([`Lanes`]), and what is per member is computed by itself.
 
-use super::head::{Head, UnitRows, softmax_loss};
+use ndarray::ArrayViewMut2;
+
+use super::head::{Head, UnitRows};
 use super::optimizer::{Factors, Method, blend, squares};
+use super::softmax::softmax_loss;
 use super::tally::Tally;
 use super::two_layer_net::TwoLayerNet;
 pub use super::wide::Weights;
@@ -235,7 +238,7 @@ impl<W: Wide> Cohort<W> {
                 _ => (&member.head, member.factors.weights),
             };
             let scores = &mut work[..head.classes() * *rows];
-            let mut units = UnitRows { wide, columns: *rows, places: &of_member.places };
+            let mut units = UnitRows { wide: wide_view(wide, *rows), places: &of_member.places };
             head.scores(&mut units, W::Real::from_f64(scale), None, scores);
             take(k, scores);
         }
@@ -310,6 +313,11 @@ impl<W: Wide> Cohort<W> {
     }
 }
 
+/// A wide buffer as (places, B).
+fn wide_view<T>(wide: &mut [T], columns: usize) -> ArrayViewMut2<'_, T> {
+    ArrayViewMut2::from_shape((wide.len() / columns, columns), wide).expect("whole rows")
+}
+
 /// What the names of a slot's parameters begin with in [`Parts`].
 fn prefix_of_slot(slot: usize) -> String {
     format!("slot{slot}.")
@@ -344,7 +352,7 @@ impl<T: Real> Member<T> {
         self.factors = scalars.factors;
 
         let (scores, d_activations) = scratch.work.split_at_mut(self.head.classes() * scratch.rows);
-        let mut units = UnitRows { wide: &mut scratch.wide, columns: scratch.rows, places };
+        let mut units = UnitRows { wide: wide_view(&mut scratch.wide, scratch.rows), places };
         let dropped = Dropped::of(method.dropout);
         let kept = dropped.map_or(T::one(), |dropped| dropped.factor);
         self.head.scores(&mut units, before, dropped.map(|dropped| (dropped, &scratch.uniforms)), scores);

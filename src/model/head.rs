@@ -1,4 +1,4 @@
-//! What a network computes between the two wide products: biases, ReLU, second layer, softmax, and their gradients. Nothing here
+//! What a network computes between the two wide products: biases, ReLU, second layer, and their gradients. Nothing here
 //! knows an update rule.
 //!
 //! Everything is held transposed, a row a unit or class and a column an image: rows are B long and contiguous, so every loop runs
@@ -11,13 +11,12 @@
 //! ```
 
 use multiversion::multiversion;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
 
-use super::functions::Functions;
 use super::two_layer_net::rectify;
-use crate::data::images::Label;
 use crate::random::dropout::{Dropped, Uniforms};
 use crate::real::Real;
+use crate::team::{self, Split};
 use crate::tensors::Parts;
 
 /// Partial sums of a sum over columns.
@@ -28,6 +27,12 @@ const GROUP: usize = 5;
 const NAMES: [&str; 3] = ["b1", "W2", "b2"];
 /// Hidden units whose share of the scores is added together.
 const UNITS: usize = 5;
+/// Images whose scores one thread computes: a multiple of these.
+const IMAGES: usize = 16;
+/// Hidden units whose gradients one thread computes: a multiple of these, which a multiple of every kernel's period of lanes is.
+const BLOCK: usize = 48;
+/// Hidden units of a network of which several threads do a part each.
+const LEAST_UNITS: usize = 256;
 
 /// The parameters of a network other than its first-layer weights; their gradient has the same shapes.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,23 +45,35 @@ pub struct Head<T> {
     pub b2: Array1<T>,
 }
 
-/// The rows of a wide (places, B) matrix that belong to one trial.
+/// The rows of a wide matrix that belong to one trial.
 #[derive(Debug)]
 pub struct UnitRows<'a, T> {
-    /// The matrix, row-major.
-    pub wide: &'a mut [T],
-    /// B.
-    pub columns: usize,
+    /// The matrix, (places, B).
+    pub wide: ArrayViewMut2<'a, T>,
     /// The row of each hidden unit.
     pub places: &'a [usize],
 }
 
 impl<T> UnitRows<'_, T> {
+    /// The same rows, borrowed.
+    fn rows(&mut self) -> UnitRows<'_, T> {
+        UnitRows { wide: self.wide.view_mut(), places: self.places }
+    }
+
     /// The row of hidden unit `unit`.
     #[inline(always)]
     fn row(&mut self, unit: usize) -> &mut [T] {
-        let start = self.places[unit] * self.columns;
-        &mut self.wide[start..start + self.columns]
+        self.wide.row_mut(self.places[unit]).into_slice().expect("rows are contiguous")
+    }
+
+    /// Whether all units before each multiple of [`BLOCK`] stand above those that follow.
+    fn are_in_blocks(&self) -> bool {
+        let mut next = 0;
+        self.places.chunks(BLOCK).all(|block| {
+            let before = next;
+            next = block.iter().max().map_or(0, |last| last + 1);
+            block.iter().all(|&place| place >= before)
+        })
     }
 }
 
@@ -79,7 +96,10 @@ impl<T: Real> Head<T> {
         dropped: Option<(Dropped<T>, &Uniforms)>,
         scores: &mut [T],
     ) {
-        scores_of(self, units, scale, dropped, scores);
+        let columns = units.wide.ncols();
+        let scores = ArrayViewMut2::from_shape((self.classes(), columns), scores).expect("Sᵀ is (C, B)");
+        let images = Images { first: 0, units: units.rows(), scores };
+        team::each(self.parts(), (columns, IMAGES, IMAGES), images, &|images| scores_of(self, images, scale, dropped));
     }
 
     /// From Aᵀ and dSᵀ: the gradient of these parameters, without penalty, and dZᵀ · `delta_factor` in place of Aᵀ. `kept_factor` is what
@@ -88,11 +108,29 @@ impl<T: Real> Head<T> {
         &self,
         units: &mut UnitRows<'_, T>,
         d_scores: &[T],
-        [delta_factor, kept_factor]: [T; 2],
+        factors: [T; 2],
         gradient: &mut Self,
         d_activations: &mut [T],
     ) {
-        backward(self, units, d_scores, [delta_factor, kept_factor], gradient, d_activations);
+        for (d_bias, d_row) in gradient.b2.iter_mut().zip(d_scores.chunks_exact(d_activations.len())) {
+            *d_bias = sum(d_row);
+        }
+        let parts = self.parts();
+        let parts = if parts > 1 && !units.are_in_blocks() { 1 } else { parts };
+        let part = UnitsPart {
+            first: 0,
+            units: units.rows(),
+            w2: self.w2.view(),
+            d_b1: gradient.b1.view_mut(),
+            d_w2: gradient.w2.view_mut(),
+            room: Some(d_activations),
+        };
+        team::each(parts, (self.b1.len(), BLOCK, BLOCK), part, &|part| backward(part, d_scores, factors));
+    }
+
+    /// Into how many parts the work on this network is split: one where it is too little for a second thread to be worth waking.
+    fn parts(&self) -> usize {
+        if self.b1.len() < LEAST_UNITS { 1 } else { team::parts() }
     }
 
     /// b1, W2, b2 as plain numbers.
@@ -133,58 +171,65 @@ impl<T: Real> Head<T> {
     }
 }
 
-/// Turns Sᵀ (C, B) into dSᵀ = (P − Q)ᵀ / B, and returns the data loss: the mean of −Σ_c Q[i, c] log P[i, c], where Q is onehot(y), of
-/// which `smoothing` is spread over all classes.
-pub fn softmax_loss<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[Label], smoothing: f64) -> f64 {
-    loss_of::<T, F>(scores, labels, smoothing)
+/// Zᵀ and Sᵀ of some images.
+struct Images<'a, T> {
+    /// The number of the first one.
+    first: usize,
+    units: UnitRows<'a, T>,
+    /// (C, images)
+    scores: ArrayViewMut2<'a, T>,
+}
+
+impl<T: Send> Split for Images<'_, T> {
+    fn split(self, images: usize) -> (Self, Self) {
+        let Self { first, units: UnitRows { wide, places }, scores } = self;
+        let (wide, scores) = (wide.split_at(Axis(1), images), scores.split_at(Axis(1), images));
+        let of = |first, wide, scores| Self { first, units: UnitRows { wide, places }, scores };
+        (of(first, wide.0, scores.0), of(first + images, wide.1, scores.1))
+    }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn scores_of<T: Real>(
-    layer: &Head<T>,
-    units: &mut UnitRows<'_, T>,
-    scale: T,
-    dropped: Option<(Dropped<T>, &Uniforms)>,
-    scores: &mut [T],
-) {
-    let (columns, classes) = (units.columns, layer.b2.len());
-    for (row, &bias) in scores.chunks_exact_mut(columns).zip(&layer.b2) {
+fn scores_of<T: Real>(layer: &Head<T>, images: Images<'_, T>, scale: T, dropped: Option<(Dropped<T>, &Uniforms)>) {
+    let Images { first, mut units, mut scores } = images;
+    for (mut row, &bias) in scores.rows_mut().into_iter().zip(&layer.b2) {
         row.fill(bias);
     }
     for (unit, &bias) in layer.b1.iter().enumerate() {
-        for value in units.row(unit) {
+        let row = units.row(unit);
+        for value in row.iter_mut() {
             *value = rectify(*value * scale + bias);
         }
         if let Some((dropped, uniforms)) = dropped {
-            dropped.apply(units.row(unit), uniforms.row(unit));
+            dropped.apply(row, &uniforms.row(unit)[first..]);
         }
     }
     // Several units at a time, so that a row of scores is loaded and stored once for all of them. Each score is still summed
     // unit after unit.
-    let weights = layer.w2.as_slice().expect("W2 is row-major");
+    let (classes, weights) = (layer.classes(), layer.w2.as_slice().expect("W2 is row-major"));
     let (groups, rest) = units.places.as_chunks::<UNITS>();
     for (group, places) in groups.iter().enumerate() {
-        add_units(scores, units.wide, columns, places, &weights[group * UNITS * classes..]);
+        add_units(&mut scores, units.wide.view(), places, &weights[group * UNITS * classes..]);
     }
     for (unit, place) in (groups.len() * UNITS..).zip(rest) {
-        add_units(scores, units.wide, columns, &[*place], &weights[unit * classes..]);
+        add_units(&mut scores, units.wide.view(), &[*place], &weights[unit * classes..]);
     }
 }
 
 /// Sᵀ += for U hidden units, A[·, h]·W2[h, c]. `weights` begins with the first of them.
 #[inline(always)]
 fn add_units<T: Real, const U: usize>(
-    scores: &mut [T],
-    wide: &[T],
-    columns: usize,
+    scores: &mut ArrayViewMut2<'_, T>,
+    wide: ArrayView2<'_, T>,
     places: &[usize; U],
     weights: &[T],
 ) {
-    let classes = scores.len() / columns;
-    let activations: [&[T]; U] = places.map(|place| &wide[place * columns..][..columns]);
-    for (class, row) in scores.chunks_exact_mut(columns).enumerate() {
+    let (classes, columns) = scores.dim();
+    let row = |place: usize| wide.index_axis_move(Axis(0), place).to_slice().expect("rows are contiguous");
+    let activations: [&[T]; U] = places.map(|place| &row(place)[..columns]);
+    for (class, row) in scores.rows_mut().into_iter().enumerate() {
         let weights: [T; U] = std::array::from_fn(|unit| weights[unit * classes + class]);
-        for (column, score) in row.iter_mut().enumerate() {
+        for (column, score) in row.into_slice().expect("rows are contiguous").iter_mut().enumerate() {
             for unit in 0..U {
                 *score += activations[unit][column] * weights[unit];
             }
@@ -192,88 +237,45 @@ fn add_units<T: Real, const U: usize>(
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn loss_of<T: Real, F: Functions<T>>(scores: &mut [T], labels: &[Label], smoothing: f64) -> f64 {
-    let (blocks, rest) = labels.as_chunks::<PARTIAL_SUMS>();
-    let mut loss = 0.0;
-    for (block, labels_of_block) in blocks.iter().enumerate() {
-        loss +=
-            softmax_block::<T, F, PARTIAL_SUMS>(scores, labels.len(), block * PARTIAL_SUMS, labels_of_block, smoothing);
-    }
-    for (at, label) in rest.iter().enumerate() {
-        loss += softmax_block::<T, F, 1>(scores, labels.len(), blocks.len() * PARTIAL_SUMS + at, &[*label], smoothing);
-    }
-    loss / labels.len() as f64
+/// Some hidden units, with their second-layer weights and the gradients of these and of the biases.
+struct UnitsPart<'a, T> {
+    /// The place of the first row of `units.wide`.
+    first: usize,
+    units: UnitRows<'a, T>,
+    w2: ArrayView2<'a, T>,
+    d_b1: ArrayViewMut1<'a, T>,
+    d_w2: ArrayViewMut2<'a, T>,
+    /// dA of a unit, (B). The parts of other threads make room for themselves.
+    room: Option<&'a mut [T]>,
 }
 
-/// Softmax of the W columns from `start`: returns the sum of their losses.
-#[inline(always)]
-fn softmax_block<T: Real, F: Functions<T>, const W: usize>(
-    scores: &mut [T],
-    columns: usize,
-    start: usize,
-    labels: &[Label; W],
-    smoothing: f64,
-) -> f64 {
-    let count = T::from_f64(columns as f64);
-    let mut largest = [T::neg_infinity(); W];
-    for row in scores.chunks_exact(columns) {
-        let row: [T; W] = std::array::from_fn(|lane| row[start + lane]);
-        largest = std::array::from_fn(|lane| if row[lane] > largest[lane] { row[lane] } else { largest[lane] });
+impl<T: Send + Sync> Split for UnitsPart<'_, T> {
+    fn split(self, count: usize) -> (Self, Self) {
+        let Self { first, units: UnitRows { wide, places }, w2, d_b1, d_w2, room } = self;
+        let (places, others) = places.split_at(count);
+        let next = others.iter().min().map_or(first + wide.nrows(), |&place| place);
+        let (wide, wide_of_others) = wide.split_at(Axis(0), next - first);
+        let fields = ((w2, d_b1), d_w2).split(count);
+        let of = |first, units, ((w2, d_b1), d_w2), room| Self { first, units, w2, d_b1, d_w2, room };
+        let part = of(first, UnitRows { wide, places }, fields.0, room);
+        (part, of(next, UnitRows { wide: wide_of_others, places: others }, fields.1, None))
     }
-    let of_label = |lane: usize| usize::from(labels[lane]) * columns + start + lane;
-    let mut loss: f64 = (0..W).map(|lane| (largest[lane] - scores[of_label(lane)]).as_f64()).sum();
-    let classes = scores.len() / columns;
-    if smoothing > 0.0 {
-        // Σ_c Q log P is that of the label, and of each class its share of what is spread.
-        loss *= 1.0 - smoothing;
-        for row in scores.chunks_exact(columns) {
-            let of_row: f64 = (0..W).map(|lane| (largest[lane] - row[start + lane]).as_f64()).sum();
-            loss += of_row * (smoothing / classes as f64);
-        }
-    }
-    let mut sums = [T::zero(); W];
-    for row in scores.chunks_exact_mut(columns) {
-        for lane in 0..W {
-            let exponential = F::exp(row[start + lane] - largest[lane]);
-            row[start + lane] = exponential;
-            sums[lane] += exponential;
-        }
-    }
-    loss += sums.iter().map(|sum| F::ln(sum.as_f64())).sum::<f64>();
-    let factors = sums.map(|sum| T::one() / (sum * count));
-    for row in scores.chunks_exact_mut(columns) {
-        for lane in 0..W {
-            row[start + lane] *= factors[lane];
-        }
-    }
-    if smoothing > 0.0 {
-        let spread = T::from_f64(smoothing / classes as f64) / count;
-        scores.chunks_exact_mut(columns).for_each(|row| row[start..start + W].iter_mut().for_each(|d| *d -= spread));
-        let rest = T::from_f64(1.0 - smoothing) / count;
-        (0..W).for_each(|lane| scores[of_label(lane)] -= rest);
-        return loss;
-    }
-    for lane in 0..W {
-        scores[of_label(lane)] -= T::one() / count;
-    }
-    loss
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn backward<T: Real>(
-    layer: &Head<T>,
-    units: &mut UnitRows<'_, T>,
-    d_scores: &[T],
-    [delta_factor, kept_factor]: [T; 2],
-    gradient: &mut Head<T>,
-    d_activations: &mut [T],
-) {
-    let (columns, classes) = (units.columns, layer.b2.len());
-    let weights = layer.w2.as_slice().expect("W2 is row-major").chunks_exact(classes);
-    let d_weights = gradient.w2.as_slice_mut().expect("dW2 is row-major").chunks_exact_mut(classes);
-    for (unit, (d_bias, (weights, d_weights))) in gradient.b1.iter_mut().zip(weights.zip(d_weights)).enumerate() {
-        let row = units.row(unit);
+fn backward<T: Real>(part: UnitsPart<'_, T>, d_scores: &[T], [delta_factor, kept_factor]: [T; 2]) {
+    let UnitsPart { first, mut units, w2, mut d_b1, mut d_w2, room } = part;
+    let (columns, classes) = (units.wide.ncols(), w2.ncols());
+    let mut own = Vec::new();
+    let d_activations = room.unwrap_or_else(|| {
+        own.resize(columns, T::zero());
+        &mut own
+    });
+    let weights = w2.as_slice().expect("W2 is row-major").chunks_exact(classes);
+    let d_weights = d_w2.as_slice_mut().expect("dW2 is row-major").chunks_exact_mut(classes);
+    for (&place, (d_bias, (weights, d_weights))) in units.places.iter().zip(d_b1.iter_mut().zip(weights.zip(d_weights)))
+    {
+        let row = units.wide.row_mut(place - first).into_slice().expect("rows are contiguous");
         d_activations.fill(T::zero());
         let groups = weights.chunks(GROUP).zip(d_weights.chunks_mut(GROUP)).zip(d_scores.chunks(GROUP * columns));
         for ((weights, d_weights), d_rows) in groups {
@@ -286,9 +288,6 @@ fn backward<T: Real>(
             }
         }
         *d_bias = rectify_gradient(row, d_activations, delta_factor, kept_factor);
-    }
-    for (d_bias, d_row) in gradient.b2.iter_mut().zip(d_scores.chunks_exact(columns)) {
-        *d_bias = sum(d_row);
     }
 }
 

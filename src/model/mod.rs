@@ -8,6 +8,7 @@ pub mod hyperparameters;
 pub mod optimizer;
 pub mod saved;
 pub mod schedule;
+pub mod softmax;
 pub mod tally;
 pub mod trial;
 pub mod two_layer_net;

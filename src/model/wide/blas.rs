@@ -3,13 +3,13 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::layers::Layers;
+use super::layers::{LayerRows, Layers};
 use super::{Rows, Weights, Wide};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::blas::matrix::Matrix;
 use crate::data::minibatch::Minibatch;
 use crate::model::functions::OfPlatform;
-use crate::model::optimizer::{Target, clip_factor};
+use crate::model::optimizer::Target;
 use crate::real::{Precision, Real};
 use crate::team;
 
@@ -76,16 +76,18 @@ impl<T: Real> Wide for Blas<T> {
         let deltas = ArrayView2::from_shape(shape, deltas).expect("Δᵀ is (places, B)");
         let beta = if self.layers.target == Target::Gradient { T::zero() } else { T::one() };
         let (parts, sizes) = parts(self.parts, shape.0);
-        let target = self.layers.target_mut().view_mut();
-        team::each(parts, sizes, (deltas, target), &|(deltas, mut target): (_, ArrayViewMut2<'_, T>)| {
-            general_mat_mul(T::one(), &deltas, &batch.buffer(), beta, &mut target);
-        });
-        for member in members {
-            if member.method.clip_norm > 0.0 {
-                let squares = self.layers.gradient_squares(&member.places) + member.head_squares;
-                member.scalars.clip = clip_factor(member.method.clip_norm, squares);
+        let clips = members.iter().any(|member| member.method.clip_norm > 0.0);
+        let all = (deltas, self.layers.rows_of(members));
+        team::each(parts, sizes, all, &|(deltas, mut rows): (_, LayerRows<'_, T>)| {
+            general_mat_mul(T::one(), &deltas, &batch.buffer(), beta, &mut rows.target().view_mut());
+            if !clips {
+                rows.step(members);
             }
-            self.layers.step(member);
+        });
+        if clips {
+            self.layers.clip(members);
+            let members = &*members;
+            team::each(parts, sizes, self.layers.rows_of(members), &|mut rows: LayerRows<'_, T>| rows.step(members));
         }
     }
 

@@ -16,10 +16,10 @@ use std::cell::RefCell;
 use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::layers::{Layers, finish};
+use super::layers::{LayerRows, Layers, finish};
 use super::{Rows, Weights, Wide};
 use crate::blas::lanes::{Lanes, Shape};
-use crate::blas::matrix::{self, Matrix};
+use crate::blas::matrix::Matrix;
 use crate::data::byte_batch::ByteBatch;
 use crate::data::minibatch::Batch;
 use crate::integer::columns::Columns;
@@ -28,7 +28,7 @@ use crate::integer::product::{Sums, are_long, product};
 use crate::integer::rounding::{Rounded, RowNumbers, RowsMut};
 use crate::integer::{Int16, Width};
 use crate::model::functions::Portable;
-use crate::model::optimizer::{Target, clip_factor};
+use crate::model::optimizer::Target;
 use crate::real::Precision;
 use crate::team::{self, First, Split};
 
@@ -56,8 +56,6 @@ pub struct Integer<P: Width> {
     images: Columns,
     /// The minibatch, a column an input, for the backward product.
     inputs: Columns,
-    /// The number of the member that each row belongs to.
-    owners: Vec<u32>,
 }
 
 /// Room for the sums of some rows.
@@ -82,9 +80,6 @@ thread_local! {
     static BUFFER: RefCell<Buffer> = RefCell::default();
 }
 
-/// No member.
-const NOBODY: u32 = u32::MAX;
-
 impl<P: Width> Integer<P> {
     /// With a kernel of choice; it shows in no result.
     pub fn with_kernel(layers: Layers<f32>, kernel: &'static Kernel) -> Self {
@@ -97,7 +92,6 @@ impl<P: Width> Integer<P> {
             deltas: Rounded::zeros(kernel, 0, 0),
             images: Columns::new(kernel),
             inputs: Columns::new(kernel),
-            owners: vec![],
             layers,
         }
     }
@@ -168,23 +162,17 @@ impl<P: Width> Wide for Integer<P> {
         self.inputs.of_inputs(batch.pixels(), batch.labels().len(), batch.inputs(), batch.stride());
         self.weights.resize(places, batch.inputs());
         self.deltas.resize(places, room);
-        self.owners.clear();
-        self.owners.resize(places, NOBODY);
-        for (number, member) in members.iter().enumerate() {
-            member.places.iter().for_each(|&place| self.owners[place] = number as u32);
-        }
-        let Self { kernel, layers, weights, deltas: rounded, inputs, owners, .. } = self;
+        let Self { kernel, layers, weights, deltas: rounded, inputs, .. } = self;
         let clips = members.iter().any(|member| member.method.clip_norm > 0.0);
         let shared = Shared { kernel, target: layers.target, inputs, batch, is_gradient_kept: clips };
         if clips {
-            let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
+            let rows = layers.rows_of(members);
+            let all = Part { rows, weights: weights.rows_mut(), rounded_deltas: rounded.rows_mut(), deltas };
             all.each(&|part, sums| part.keep_gradient(&shared, sums));
-            for member in &mut *members {
-                let squares = layers.gradient_squares(&member.places) + member.head_squares;
-                member.scalars.clip = clip_factor(member.method.clip_norm, squares);
-            }
+            layers.clip(members);
         }
-        let all = Part::of(layers, weights.rows_mut(), rounded.rows_mut(), deltas, owners);
+        let rows = layers.rows_of(members);
+        let all = Part { rows, weights: weights.rows_mut(), rounded_deltas: rounded.rows_mut(), deltas };
         all.each(&|part, sums| part.update(&shared, members, sums));
         (self.is_rounded, self.evaluated_weights) = (true, None);
     }
@@ -252,20 +240,10 @@ impl<P: Width> Split for RowsMut<'_, P> {
 }
 
 impl<P: Width> Split for Part<'_, P> {
-    fn split(self, rows: usize) -> (Self, Self) {
-        let Self { v, slots, gradient, average, weights, rounded_deltas, deltas, owners } = self;
-        let fields = ((v, slots), ((gradient, average), ((weights, rounded_deltas), (deltas, owners))));
-        let (first, others) = fields.split(rows);
-        let part = |((v, slots), ((gradient, average), ((weights, rounded_deltas), (deltas, owners))))| Self {
-            v,
-            slots,
-            gradient,
-            average,
-            weights,
-            rounded_deltas,
-            deltas,
-            owners,
-        };
+    fn split(self, count: usize) -> (Self, Self) {
+        let Self { rows, weights, rounded_deltas, deltas } = self;
+        let (first, others) = ((rows, weights), (rounded_deltas, deltas)).split(count);
+        let part = |((rows, weights), (rounded_deltas, deltas))| Self { rows, weights, rounded_deltas, deltas };
         (part(first), part(others))
     }
 }
@@ -282,46 +260,21 @@ struct Shared<'a> {
 
 /// Some rows of V, with all that belongs to them.
 struct Part<'a, P: Width> {
-    v: matrix::RowsMut<'a, f32>,
-    slots: (Option<matrix::RowsMut<'a, f32>>, Option<matrix::RowsMut<'a, f32>>),
-    gradient: Option<matrix::RowsMut<'a, f32>>,
-    average: Option<matrix::RowsMut<'a, f32>>,
+    rows: LayerRows<'a, f32>,
     weights: RowsMut<'a, P>,
     rounded_deltas: RowsMut<'a, P>,
     /// (rows, B).
     deltas: ArrayView2<'a, f32>,
-    owners: &'a [u32],
 }
 
-impl<'a, P: Width> Part<'a, P> {
-    /// All rows.
-    fn of(
-        layers: &'a mut Layers<f32>,
-        weights: RowsMut<'a, P>,
-        rounded_deltas: RowsMut<'a, P>,
-        deltas: ArrayView2<'a, f32>,
-        owners: &'a [u32],
-    ) -> Self {
-        let mut slots = layers.slots.iter_mut().map(Matrix::rows_mut);
-        Self {
-            v: layers.v.rows_mut(),
-            slots: (slots.next(), slots.next()),
-            gradient: layers.gradient.as_mut().map(Matrix::rows_mut),
-            average: layers.average.as_mut().map(Matrix::rows_mut),
-            weights,
-            rounded_deltas,
-            deltas,
-            owners,
-        }
-    }
-
+impl<P: Width> Part<'_, P> {
     /// Some rows at a time.
     fn each(self, of_rows: &(dyn Fn(&mut Self, &mut Buffer) + Sync)) {
-        let rows = self.v.len();
+        let rows = self.rows.v.len();
         team::each(team::parts(), (rows, ROWS, ROWS), self, &|part: Self| {
             BUFFER.with_borrow_mut(|buffer| {
                 let mut rest = part;
-                while rest.v.len() > ROWS {
+                while rest.rows.v.len() > ROWS {
                     let (mut first, others) = rest.split(ROWS);
                     of_rows(&mut first, buffer);
                     rest = others;
@@ -341,7 +294,7 @@ impl<'a, P: Width> Part<'a, P> {
     fn keep_gradient(&mut self, shared: &Shared<'_>, sums: &mut Buffer) {
         self.round_deltas();
         let mut sums = sums.sums(CHUNK);
-        let gradient = self.gradient.as_mut().expect("clipping keeps the gradient");
+        let gradient = self.rows.gradient.as_mut().expect("clipping keeps the gradient");
         for_each_chunk(shared.inputs.count(), |from, to| {
             product(shared.kernel, &self.rounded_deltas, shared.inputs, (from, to), &mut sums);
             for row in 0..gradient.len() {
@@ -356,7 +309,9 @@ impl<'a, P: Width> Part<'a, P> {
             self.round_deltas();
         }
         let mut sums = sums.sums(CHUNK);
-        let Self { v, slots: (slot0, slot1), gradient, rounded_deltas, owners, .. } = self;
+        let Self {
+            rows: LayerRows { v, slots: [slot0, slot1], gradient, average, owners, .. }, rounded_deltas, ..
+        } = self;
         let mut of_chunk = [0.0; CHUNK];
         for_each_chunk(shared.inputs.count(), |from, to| {
             if !shared.is_gradient_kept {
@@ -393,10 +348,10 @@ impl<'a, P: Width> Part<'a, P> {
                 }
             }
         });
-        for (row, &owner) in self.owners.iter().enumerate() {
-            let weights = self.v.row_mut(row);
+        for (row, &owner) in owners.iter().enumerate() {
+            let weights = v.row_mut(row);
             if let Some(member) = members.get(owner as usize) {
-                finish(member, weights, self.average.as_mut().map(|average| average.row_mut(row)));
+                finish(member, weights, average.as_mut().map(|average| average.row_mut(row)));
             }
             self.weights.set_weights(row, weights, shared.batch.factor(), shared.batch.mean());
         }
