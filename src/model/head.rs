@@ -29,7 +29,8 @@ const NAMES: [&str; 3] = ["b1", "W2", "b2"];
 const UNITS: usize = 5;
 /// Images whose scores one thread computes: a multiple of these.
 const IMAGES: usize = 16;
-/// Hidden units whose gradients one thread computes: a multiple of these, which a multiple of every kernel's period of lanes is.
+/// Hidden units whose gradients one thread computes: a multiple of these. They fill whole periods of the known kernels' lanes (1 or 12
+/// places), so that they stand together.
 const BLOCK: usize = 48;
 /// Hidden units of a network of which several threads do a part each.
 const LEAST_UNITS: usize = 256;
