@@ -230,7 +230,8 @@ fn add_units<T: Real, const U: usize>(
     let activations: [&[T]; U] = places.map(|place| &row(place)[..columns]);
     for (class, row) in scores.rows_mut().into_iter().enumerate() {
         let weights: [T; U] = std::array::from_fn(|unit| weights[unit * classes + class]);
-        for (column, score) in row.into_slice().expect("rows are contiguous").iter_mut().enumerate() {
+        let row = &mut row.into_slice().expect("rows are contiguous")[..columns]; // as long as the others: no bound is checked below
+        for (column, score) in row.iter_mut().enumerate() {
             for unit in 0..U {
                 *score += activations[unit][column] * weights[unit];
             }
