@@ -21,13 +21,14 @@ fn the_number_of_workers_shows_in_no_bit_of_a_training() {
         ("int8", regularized),
         ("f32", &[]),
     ];
+    // Enough units and images for second layers to be split as well.
     for (case, (precision, method)) in cases.into_iter().enumerate() {
         let train = |workers: &str| {
             let out = text(&place.path(&format!("{case}-{workers}")));
             let report = place.train(
                 &[
-                    &["--precision", precision, "--workers", workers, "--hidden", "300", "--batch-size", "20"][..],
-                    &["--iterations", "40", "--learning-rate", "1e-4", "--out", &out],
+                    &["--precision", precision, "--workers", workers, "--hidden", "300", "--batch-size", "50"][..],
+                    &["--iterations", "15", "--learning-rate", "1e-4", "--out", &out],
                     method,
                 ]
                 .concat(),
