@@ -402,7 +402,11 @@ mod tests {
     const AFTER: Duration = Duration::from_millis(300);
 
     fn take(directory: &Path, shard: &str) -> Result<Lock> {
-        Lock::take(directory, shard.parse().expect("a shard"), AFTER, &AtomicBool::new(false), &|_| ())
+        take_after(AFTER, directory, shard)
+    }
+
+    fn take_after(takeover_after: Duration, directory: &Path, shard: &str) -> Result<Lock> {
+        Lock::take(directory, shard.parse().expect("a shard"), takeover_after, &AtomicBool::new(false), &|_| ())
     }
 
     /// Makes the lock of shard 1/1 look as if another process held it.
@@ -442,13 +446,19 @@ mod tests {
         held_by(directory.path(), |process| process.machine = "another".to_owned());
         let path = entries(directory.path()).unwrap()[0].path.clone();
         let mut content = read(&path).unwrap().content;
+        // Renewed until it was refused, with more patience than any machine is busy for: no thread has to be on time.
+        let is_refused = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
-                thread::sleep(Duration::from_millis(150));
-                content.beat += 1;
-                files::replace_on(&RealDisk, &path, &[&json(&content)]).unwrap();
+                while !is_refused.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(20));
+                    content.beat += 1;
+                    files::replace_on(&RealDisk, &path, &[&json(&content)]).unwrap();
+                }
             });
-            assert!(take(directory.path(), "1/1").is_err(), "it was renewed");
+            let taken = take_after(DEAD_AFTER, directory.path(), "1/1");
+            is_refused.store(true, Ordering::Relaxed);
+            assert!(taken.is_err(), "it was renewed");
         });
         let started = Instant::now();
         assert!(take(directory.path(), "1/1").is_ok());
