@@ -1,8 +1,8 @@
 //! Threads that help each other: a worker without a cohort joins those that still train.
 //!
-//! Work is split where its results do not show it: rows of the wide matrix, in whole lanes; units and images of a second layer. So how many
-//! threads a cohort has is of no consequence for any bit, and may change from one product to the next. There are never more threads than workers: the helpers are the
-//! pool's own threads, which take a part of a product when they have nothing else to do.
+//! Work is split where its results do not show it: rows of the wide matrix, in whole lanes; units and images of a second layer. So how
+//! many threads a cohort has is of no consequence for any bit, and may change from one product to the next. There are never more threads
+//! than workers: the helpers are the pool's own threads, which take a part of a product when they have nothing else to do.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -115,6 +115,11 @@ impl<T> RowsMut<'_, T> {
         self.rows == 0
     }
 
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The first `rows` rows, and the others.
     ///
     /// # Panics

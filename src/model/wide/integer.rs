@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::layers::{LayerRows, Layers, finish};
+use super::layers::{LayerRows, Layers};
 use super::{Rows, Weights, Wide};
 use crate::blas::lanes::{Lanes, Shape};
 use crate::blas::matrix::Matrix;
@@ -28,7 +28,6 @@ use crate::integer::product::{Sums, are_long, product};
 use crate::integer::rounding::{Rounded, RowNumbers, RowsMut};
 use crate::integer::{Int16, Width};
 use crate::model::functions::Portable;
-use crate::model::optimizer::Target;
 use crate::real::Precision;
 use crate::team::{self, First, Split};
 
@@ -164,7 +163,7 @@ impl<P: Width> Wide for Integer<P> {
         self.deltas.resize(places, room);
         let Self { kernel, layers, weights, deltas: rounded, inputs, .. } = self;
         let clips = members.iter().any(|member| member.method.clip_norm > 0.0);
-        let shared = Shared { kernel, target: layers.target, inputs, batch, is_gradient_kept: clips };
+        let shared = Shared { kernel, inputs, batch, is_gradient_kept: clips };
         if clips {
             let rows = layers.rows_of(members);
             let all = Part { rows, weights: weights.rows_mut(), rounded_deltas: rounded.rows_mut(), deltas };
@@ -251,7 +250,6 @@ impl<P: Width> Split for Part<'_, P> {
 /// What all rows need for an update.
 struct Shared<'a> {
     kernel: &'a Kernel,
-    target: Target,
     inputs: &'a Columns,
     batch: &'a ByteBatch,
     /// Whether the gradient of all rows is there already.
@@ -309,51 +307,29 @@ impl<P: Width> Part<'_, P> {
             self.round_deltas();
         }
         let mut sums = sums.sums(CHUNK);
-        let Self {
-            rows: LayerRows { v, slots: [slot0, slot1], gradient, average, owners, .. }, rounded_deltas, ..
-        } = self;
+        let Self { rows, weights, rounded_deltas, .. } = self;
         let mut of_chunk = [0.0; CHUNK];
         for_each_chunk(shared.inputs.count(), |from, to| {
             if !shared.is_gradient_kept {
                 // The weights come from far, some lines of each row, which no CPU foresees: they are on their way during the product.
-                (0..v.len()).for_each(|row| kernel::prefetch(&v.row_mut(row)[from..to]));
+                (0..rows.v.len()).for_each(|row| kernel::prefetch(&rows.v.row_mut(row)[from..to]));
                 product(shared.kernel, rounded_deltas, shared.inputs, (from, to), &mut sums);
             }
-            for (row, &owner) in owners.iter().enumerate() {
-                let Some(Rows { method, scalars, .. }) = members.get(owner as usize) else { continue };
-                let chunk = match gradient {
-                    Some(gradient) if shared.is_gradient_kept => &gradient.row_mut(row)[from..to],
-                    _ => {
-                        let chunk = &mut of_chunk[..to - from];
-                        shared.gradient(chunk, &sums, rounded_deltas, row, from);
-                        &*chunk
-                    }
-                };
-                let weights = &mut v.row_mut(row)[from..to];
-                match (shared.target, slot0.as_mut(), slot1.as_mut()) {
-                    (Target::Weights, ..) => add(weights, chunk),
-                    (Target::Slot(_), Some(slot), _) => {
-                        let slot = &mut slot.row_mut(row)[from..to];
-                        add(slot, chunk);
-                        method.rule.advance(scalars, weights, slot);
-                    }
-                    (_, None, _) => method.rule.apply(scalars, weights, &mut [], chunk),
-                    (_, Some(slot), None) => {
-                        method.rule.apply(scalars, weights, &mut [&mut slot.row_mut(row)[from..to]], chunk);
-                    }
-                    (_, Some(first), Some(second)) => {
-                        let slots = &mut [&mut first.row_mut(row)[from..to], &mut second.row_mut(row)[from..to]];
-                        method.rule.apply(scalars, weights, slots, chunk);
-                    }
-                }
+            for (row, &owner) in rows.owners.iter().enumerate() {
+                let Some(member) = members.get(owner as usize) else { continue };
+                let gradient = (!shared.is_gradient_kept).then(|| {
+                    let chunk = &mut of_chunk[..to - from];
+                    shared.gradient(chunk, &sums, rounded_deltas, row, from);
+                    &*chunk
+                });
+                rows.advance(row, &(from..to), member, gradient);
             }
         });
-        for (row, &owner) in owners.iter().enumerate() {
-            let weights = v.row_mut(row);
+        for (row, &owner) in rows.owners.iter().enumerate() {
             if let Some(member) = members.get(owner as usize) {
-                finish(member, weights, average.as_mut().map(|average| average.row_mut(row)));
+                rows.finish(row, member);
             }
-            self.weights.set_weights(row, weights, shared.batch.factor(), shared.batch.mean());
+            weights.set_weights(row, rows.v.row_mut(row), shared.batch.factor(), shared.batch.mean());
         }
     }
 }
@@ -413,11 +389,6 @@ fn scores<S: Exact>(z: &mut [f32], sums: &[S], scale: f32, sum: f32) {
     for (z, exact) in z.iter_mut().zip(sums) {
         *z = scale * (exact.to_f32() - sum);
     }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn add(to: &mut [f32], more: &[f32]) {
-    to.iter_mut().zip(more).for_each(|(place, more)| *place += more);
 }
 
 /// g = scale·(S − mean·sum)

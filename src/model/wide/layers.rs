@@ -1,13 +1,15 @@
 //! All that a cohort's first layers hold, whatever the arithmetic of their products.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayViewMut2};
+use ndarray::{Array1, Array2, ArrayViewMut1};
 
 use super::Rows;
 use crate::blas::matrix::{Matrix, RowsMut};
-use crate::model::optimizer::{Layout, Target, blend, clip_factor, norm_factor, squares};
+use crate::model::optimizer::{Layout, Method, Target, blend, clip_factor, norm_factor, squares};
 use crate::real::Real;
-use crate::team::{self, First, Split};
+use crate::team::{self, Split};
 use crate::tensors::Parts;
 
 /// V (places, D), a row a hidden unit, and the matrices of the same shape that the update rule has beside it. Rows without a unit are
@@ -196,20 +198,23 @@ impl<T: Real> Layers<T> {
 }
 
 /// The sum of a number of each of the rows at `places`, in their order: the same bits by however many threads. `of_rows` computes some at a
-/// time, the last of which are there twice.
+/// time; where fewer are left, the last one stands for those that are missing.
 fn sum_of_rows(places: &[usize], of_rows: impl Fn([usize; GROUP]) -> [f64; GROUP] + Sync) -> f64 {
-    let of_group = |group: &[usize]| of_rows(std::array::from_fn(|at| group[at.min(group.len() - 1)]));
+    let of_group = |group: &[usize]| {
+        let numbers = of_rows(std::array::from_fn(|at| group[at.min(group.len() - 1)]));
+        numbers.into_iter().take(group.len())
+    };
     let parts = team::parts();
     if parts == 1 {
-        let groups = places.chunks(GROUP);
-        return groups.flat_map(|group| of_group(group).into_iter().take(group.len())).sum();
+        return places.chunks(GROUP).flat_map(of_group).sum();
     }
-    let mut sums = Array2::zeros((places.len(), 1));
-    let sizes = (places.len(), GROUP, LEAST_ROWS);
-    team::each(parts, sizes, (First(0), sums.view_mut()), &|(First(first), mut sums): (_, ArrayViewMut2<'_, f64>)| {
-        let groups = places[first..first + sums.len()].chunks(GROUP);
-        let numbers = groups.flat_map(|group| of_group(group).into_iter().take(group.len()));
-        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = number);
+    let mut sums = Array1::zeros(places.len());
+    let all = (places, sums.view_mut());
+    team::each(parts, (places.len(), GROUP, LEAST_ROWS), all, &|(places, mut sums): (
+        &[usize],
+        ArrayViewMut1<'_, f64>,
+    )| {
+        sums.iter_mut().zip(places.chunks(GROUP).flat_map(of_group)).for_each(|(sum, number)| *sum = number);
     });
     sums.iter().sum()
 }
@@ -227,20 +232,6 @@ fn norms<T: Real>(rows: [&[T]; GROUP]) -> [f64; GROUP] {
         }
     }
     sums
-}
-
-/// What follows the rule's step for one unit: the largest norm of its weights, and their average.
-pub fn finish<T: Real>(of: &Rows, row: &mut [T], average: Option<&mut [T]>) {
-    let sigma = of.scalars.factors.weights;
-    if of.method.max_norm > 0.0
-        && let Some(factor) = norm_factor(of.method.max_norm, sigma * sigma * squares(row))
-    {
-        let factor = T::from_f64(factor);
-        row.iter_mut().for_each(|weight| *weight *= factor);
-    }
-    if let Some(average) = average {
-        blend(average, row, of.scalars.average, sigma);
-    }
 }
 
 impl<T: Send> Split for LayerRows<'_, T> {
@@ -271,31 +262,68 @@ impl<'a, T: Real> LayerRows<'a, T> {
         }
     }
 
-    /// What is left to do after the backward product: the rules' steps where those were not the update, and what [`finish`] does.
+    /// What is left to do after the backward product: the rules' steps where those were not the update, and what [`finish`](Self::finish) does.
     pub fn step(&mut self, members: &[Rows]) {
-        let Self { target, v, slots: [slot0, slot1], gradient, average, owners } = self;
+        let columns = 0..self.v.columns();
         // All that happens to a row happens while it is in the first-level cache.
-        for (at, &owner) in owners.iter().enumerate() {
+        for (row, &owner) in self.owners.iter().enumerate() {
             let Some(member) = members.get(owner as usize) else { continue };
-            let Rows { method, scalars, .. } = member;
-            if *target == Target::Weights && method.max_norm == 0.0 && average.is_none() {
-                continue;
-            }
-            let row = v.row_mut(at);
-            match (slot0.as_mut(), slot1.as_mut(), gradient.as_mut()) {
-                (_, _, None) if *target == Target::Weights => {}
-                (Some(slot), None, None) => method.rule.advance(scalars, row, slot.row_mut(at)),
-                (None, None, Some(gradient)) => method.rule.apply(scalars, row, &mut [], gradient.row_mut(at)),
-                (Some(slot), None, Some(gradient)) => {
-                    method.rule.apply(scalars, row, &mut [slot.row_mut(at)], gradient.row_mut(at));
-                }
-                (Some(first), Some(second), Some(gradient)) => {
-                    let slots = &mut [first.row_mut(at), second.row_mut(at)];
-                    method.rule.apply(scalars, row, slots, gradient.row_mut(at));
-                }
-                _ => unreachable!("{:?} has other matrices", method.rule),
-            }
-            finish(member, row, average.as_mut().map(|average| average.row_mut(at)));
+            self.advance(row, &columns, member, None);
+            self.finish(row, member);
         }
     }
+
+    /// The rule's step for some columns of a row of `member`. `gradient` is that of the data loss, where the backward product has not left it
+    /// in the target.
+    pub fn advance(&mut self, row: usize, columns: &Range<usize>, member: &Rows, gradient: Option<&[T]>) {
+        let Rows { method: Method { rule, .. }, scalars, .. } = member;
+        let Self { target, v, slots: [slot0, slot1], gradient: kept, .. } = self;
+        let weights = &mut v.row_mut(row)[columns.clone()];
+        let slots = (columns_of(slot0, row, columns), columns_of(slot1, row, columns));
+        match (target, slots) {
+            (Target::Weights, _) => gradient.into_iter().for_each(|gradient| add(weights, gradient)),
+            (Target::Slot(_), (Some(slot), _)) => {
+                gradient.into_iter().for_each(|gradient| add(slot, gradient));
+                rule.advance(scalars, weights, slot);
+            }
+            (_, slots) => {
+                let kept = columns_of(kept, row, columns).map(|gradient| &*gradient);
+                let gradient = gradient.or(kept).expect("the rule asked for it");
+                match slots {
+                    (Some(first), Some(second)) => rule.apply(scalars, weights, &mut [first, second], gradient),
+                    (Some(slot), None) => rule.apply(scalars, weights, &mut [slot], gradient),
+                    (None, _) => rule.apply(scalars, weights, &mut [], gradient),
+                }
+            }
+        }
+    }
+
+    /// What follows the rule's step for a row of `member`: the largest norm of its weights, and their average.
+    pub fn finish(&mut self, row: usize, member: &Rows) {
+        let (method, scalars, weights) = (&member.method, &member.scalars, self.v.row_mut(row));
+        let sigma = scalars.factors.weights;
+        if method.max_norm > 0.0
+            && let Some(factor) = norm_factor(method.max_norm, sigma * sigma * squares(weights))
+        {
+            let factor = T::from_f64(factor);
+            weights.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        if let Some(average) = &mut self.average {
+            blend(average.row_mut(row), weights, scalars.average, sigma);
+        }
+    }
+}
+
+/// Some columns of a row, where the matrix is there.
+fn columns_of<'a, T>(
+    matrix: &'a mut Option<RowsMut<'_, T>>,
+    row: usize,
+    columns: &Range<usize>,
+) -> Option<&'a mut [T]> {
+    matrix.as_mut().map(|rows| &mut rows.row_mut(row)[columns.clone()])
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn add<T: Real>(to: &mut [T], more: &[T]) {
+    to.iter_mut().zip(more).for_each(|(place, &more)| *place += more);
 }
